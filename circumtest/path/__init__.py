@@ -1,0 +1,51 @@
+"""What a path is: a way for bytes to leave.  Paths nest; nothing is ever patched.
+
+This file holds only the two protocols.  It refuses to know sockets, proxies or namespaces: each kind
+of path is a file beside it.
+"""
+
+from typing import Protocol
+
+from circumtest.errors import TunnelDown
+from circumtest.model import Address, Cause, Transport
+
+
+class Sink(Protocol):
+    """Where a connection puts what arrives: bytes, or the Cause for which it (or a remote) is gone."""
+
+    def __call__(self, data: bytes | Cause, source: Address) -> None: ...
+
+
+class Conn(Protocol):
+    """An open channel.  `send` never blocks: a datagram that does not fit is lost, as on a network."""
+
+    def send(self, data: bytes, remote: Address) -> None: ...
+    def close(self) -> None: ...
+
+
+class Path(Protocol):
+    """A way for bytes to leave.
+
+    `transports` is what it can carry by its nature: anything else is UNSUPPORTED, not a failure.
+    `exits` are the addresses by which the far end may see it, empty when nobody knows: a far end
+    that saw another one proves that the packet left by the wrong exit.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def transports(self) -> frozenset[Transport]: ...
+    @property
+    def exits(self) -> frozenset[str]: ...
+
+    async def open(self, transport: Transport, remote: Address, sink: Sink, timeout: float) -> Conn:
+        """Open a channel to `remote` within `timeout` seconds.
+
+        Raises OSError for what the network said (TimeoutError for silence), TunnelDown when the
+        tunnel itself is at fault.
+        """
+        ...
+
+    def fault(self) -> TunnelDown | None:
+        """Asked after a failed trial: is the tunnel known to be at fault?  None when it is not."""
+        ...

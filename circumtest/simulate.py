@@ -1,0 +1,265 @@
+"""The simulator: the same trial in virtual time, without a network.
+
+One client, one censor in the middle, one answerer a service; 40 s of retransmission cost
+milliseconds.  UDP datagrams the censor drops are gone; TCP segments are retransmitted after 0.2 s,
+doubling, as Linux does.  It refuses to model anything that no policy needs: windows, loss of its
+own, congestion.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from itertools import count
+
+from circumtest.answer import Mux
+from circumtest.censor.policy import Judge, Packet, Verdict
+from circumtest.errors import HandshakeFailed
+from circumtest.model import Address, Cause, Outcome, Record, Transport
+from circumtest.observe import Observations
+from circumtest.script import (
+    Answerer,
+    Arrival,
+    Channel,
+    Close,
+    Command,
+    Emit,
+    Enter,
+    Flow,
+    Handshake,
+    Note,
+    Now,
+    Open,
+    Recv,
+    Script,
+    Send,
+)
+
+START = 1_764_000_000.0
+"""The virtual clock starts here (seconds since the Unix epoch): any fixed instant would do."""
+CLIENT = {4: "192.0.2.2", 6: "2001:db8:2::2"}
+MSS = 1400
+RTO = 0.2
+RETRIES = 12
+
+Services = Mapping[tuple[Transport, Address], Answerer]
+
+
+class Everything:
+    """A judge that passes everything: no censor."""
+
+    def judge(self, packet: Packet, now: float) -> Verdict:  # noqa: ARG002
+        return Verdict.PASS
+
+
+def simulate(
+    script: Script[None], services: Services, judge: Judge | None = None, *, delay: float = 0.01
+) -> Record:
+    """Play `script` against `services` through `judge`, `delay` seconds each way.
+
+    Returns the Record that `play` would, with `lag` 0.  Deterministic: the same arguments give the
+    same Record.
+    """
+    world = _World(services, judge or Everything(), delay)
+    outcome = world.run(script)
+    script.close()
+    return world.seen.close(outcome, world.now)
+
+
+class _World:
+    """The event queue, the network and the player in one: everything advances by `_step`."""
+
+    def __init__(self, services: Services, judge: Judge, delay: float) -> None:
+        self.now = START
+        self.seen = Observations(START)
+        self._services, self._judge, self._delay = services, judge, delay
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._ticks: dict[int, float] = {}
+        self._order = count()
+        self._ids = count(1)
+        self._inbox: deque[Arrival] = deque()
+        self._local: dict[int, Address] = {}
+        self._pipes: dict[Flow, tuple[_Pipe, _Pipe]] = {}
+        self._channels: dict[tuple[Transport, Address], Channel] = {}
+
+    def run(self, script: Script[None]) -> Outcome:
+        try:
+            command = next(script)
+            while True:
+                command = script.send(self._perform(command))
+        except StopIteration:
+            return self.seen.pass_(self.now)
+        except HandshakeFailed as error:
+            return self.seen.fail(error, self.now)
+
+    # -------------------------------------------------------------- commands
+
+    def _perform(self, command: Command) -> object:
+        match command:
+            case Recv(until):
+                self._run_until(until, lambda: bool(self._inbox))
+                return self._inbox.popleft() if self._inbox else None
+            case Send(channel, data, remote):
+                self._send(channel, data, remote)
+            case Now():
+                return self.now
+            case Open():
+                return self._open(command)
+            case Enter(stage):
+                self.seen.enter(stage, self.now)
+            case Note(what):
+                self.seen.note(what)
+            case Close(channel):
+                self._close(channel)
+        return None
+
+    def _open(self, command: Open) -> Channel | Cause:
+        number = next(self._ids)
+        channel = Channel(number, command.transport, command.remote)
+        local = Address(CLIENT[command.remote.version], 40000 + number)
+        self._local[number] = local
+        self._channels[command.transport, local] = channel
+        if command.transport is Transport.UDP:
+            return channel
+        flow = Flow(Transport.TCP, command.remote, local)
+        answer: list[Channel | Cause] = []
+        there = _Pipe(self, flow, self._deliver, upwards=True)
+        back = _Pipe(self, flow, self._arrive, upwards=False)
+        listening = (Transport.TCP, command.remote) in self._services
+
+        def established(_flow: Flow, _data: bytes) -> None:
+            self.after(self._delay, lambda: answer.append(channel if listening else Cause.REFUSED))
+
+        _Pipe(self, flow, established, upwards=True).push(b"")
+        self._run_until(command.until, lambda: bool(answer))
+        if answer and answer[0] is channel:
+            self._pipes[flow] = (there, back)
+        return answer[0] if answer else Cause.TIMEOUT
+
+    def _send(self, channel: Channel, data: bytes, remote: Address) -> None:
+        local = self._local[channel.id]
+        flow = Flow(channel.transport, remote, local)
+        if channel.transport is Transport.TCP:
+            if pipes := self._pipes.get(flow):
+                pipes[0].push(data)
+        elif self.passes(flow, data, upwards=True):
+            self.after(self._delay, lambda: self._deliver(flow, data))
+
+    def _close(self, channel: Channel) -> None:
+        local = self._local[channel.id]
+        flow = Flow(channel.transport, channel.remote, local)
+        self._channels.pop((channel.transport, local), None)
+        if pipes := self._pipes.pop(flow, None):
+            pipes[0].push(b"")
+
+    # -------------------------------------------------------------- the network
+
+    def passes(self, flow: Flow, data: bytes, *, upwards: bool) -> bool:
+        """Ask the censor about one packet."""
+        ends = (flow.remote, flow.local) if upwards else (flow.local, flow.remote)
+        return self._judge.judge(Packet(flow.transport, *ends, data), self.now) is Verdict.PASS
+
+    def _deliver(self, flow: Flow, data: bytes) -> None:
+        answerer = self._services.get((flow.transport, flow.local))
+        if answerer is not None:
+            self._emit(answerer.receive(flow, data, self.now))
+            self._arm(answerer)
+
+    def _arm(self, answerer: Answerer) -> None:
+        """Call `tick` when the answerer wants it; an older wish for a later time is forgotten."""
+        due = answerer.timer()
+        if due is None or self._ticks.get(id(answerer)) == due:
+            return
+        self._ticks[id(answerer)] = due
+
+        def tick() -> None:
+            if self._ticks.get(id(answerer)) == due:
+                del self._ticks[id(answerer)]
+                self._emit(answerer.tick(self.now))
+                self._arm(answerer)
+
+        self.after(max(due - self.now, 0.0), tick)
+
+    def _emit(self, emits: Iterable[Emit]) -> None:
+        for emit in emits:
+            flow, data = emit.flow, emit.data
+            if flow.transport is Transport.TCP:
+                if pipes := self._pipes.get(flow):
+                    if data:
+                        pipes[1].push(data)
+                    if emit.close:
+                        pipes[1].push(b"")
+            elif self.passes(flow, data, upwards=False):
+                self.after(self._delay, self._arrival(flow, data))
+
+    def _arrival(self, flow: Flow, data: bytes) -> Callable[[], None]:
+        return lambda: self._arrive(flow, data)
+
+    def _arrive(self, flow: Flow, data: bytes) -> None:
+        channel = self._channels.get((flow.transport, flow.remote))
+        if channel is not None:
+            ended = flow.transport is Transport.TCP and not data
+            self._inbox.append(Arrival(channel, Cause.EOF if ended else data, flow.local, self.now))
+
+    # -------------------------------------------------------------- time
+
+    def after(self, seconds: float, call: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (self.now + seconds, next(self._order), call))
+
+    @property
+    def delay(self) -> float:
+        return self._delay
+
+    def _run_until(self, until: float, done: Callable[[], bool]) -> None:
+        while not done() and self._events and self._events[0][0] <= until:
+            self.now, _, call = heapq.heappop(self._events)
+            call()
+        if not done():
+            self.now = max(self.now, until)
+
+
+class _Pipe:
+    """One direction of a stream: segments in order, the first unacknowledged one retransmitted."""
+
+    def __init__(
+        self, world: _World, flow: Flow, deliver: Callable[[Flow, bytes], None], *, upwards: bool
+    ) -> None:
+        self._world, self._flow, self._deliver, self._upwards = world, flow, deliver, upwards
+        self._queue: deque[bytes] = deque()
+        self._waiting = False
+
+    def push(self, data: bytes) -> None:
+        """Queue bytes, split at the segment size; b"" is a segment too (SYN or FIN)."""
+        self._queue.extend(data[i : i + MSS] for i in range(0, max(len(data), 1), MSS))
+        if not self._waiting:
+            self._try(0)
+
+    def _try(self, tries: int) -> None:
+        self._waiting = False
+        while self._queue:
+            segment = self._queue[0]
+            if not self._world.passes(self._flow, segment, upwards=self._upwards):
+                if tries < RETRIES:
+                    self._waiting = True
+                    self._world.after(RTO * 2**tries, partial(self._try, tries + 1))
+                return
+            self._queue.popleft()
+            tries = 0
+            self._world.after(self._world.delay, self._arrival(segment))
+
+    def _arrival(self, segment: bytes) -> Callable[[], None]:
+        return lambda: self._deliver(self._flow, segment)
+
+
+def far_end(
+    handshake: Handshake, version: int = 4, *, beside: Iterable[Answerer] = ()
+) -> tuple[tuple[Address, ...], dict[tuple[Transport, Address], Answerer]]:
+    """The addresses of a handshake's service and its answerer there, for `simulate`.
+
+    `beside` are answerers that listen at the same place, such as the neutral control's.
+    """
+    listen = handshake.listen
+    prefix = {4: "203.0.113.", 6: "2001:db8:113::"}[version]
+    target = tuple(Address(f"{prefix}{10 + i}", listen.port) for i in range(listen.hosts))
+    answerer = Mux([handshake.answerer(), *beside])
+    return target, {(listen.transport, address): answerer for address in target}
