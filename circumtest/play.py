@@ -1,7 +1,7 @@
 """The player: performs a script's commands on a path's real sockets, and is the only one to record.
 
 It refuses to judge.  What the network did becomes a Failure; a tunnel at fault, a wrong exit or a
-player that was itself late becomes Invalid; anything else that a script raises is a bug and goes up.
+player that was itself late becomes Invalid; whatever else a script raises is a bug and goes up.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """One door for tunnels, handshakes and servers: entry points, built-in ones included.
 
 A plugin is a class whose fields are its configuration: no base class, no register call.  This file
-turns a table of a plan into an instance of that class, or into a ConfigError that says what would be
-right.  It refuses to know any of them by name.
+turns a table of a plan into an instance of that class, or into a ConfigError that says what would
+be right.  It refuses to know any of them by name.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ def kinds(group: str) -> tuple[str, ...]:
 
 
 def load(group: str, kind: str, where: str, place: str) -> type[Any]:
-    """The class behind `kind`.  Raises ConfigError for an unknown one, with what was probably meant."""
+    """The class behind `kind`.  Raises ConfigError for an unknown one, with the nearest known."""
     points = _points(group)
     if kind not in points:
         raise ConfigError(where, place, f"unknown kind {kind!r}", suggest(kind, points))

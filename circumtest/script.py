@@ -1,9 +1,9 @@
 """The language that call setups are written in: commands a script yields, helpers that yield them.
 
-A script is a generator: it reads like the RFC's ladder, does no I/O, and knows no clock but the one
-it asks.  `play` performs the commands on real sockets, `simulate` in virtual time.  Only the helpers
-in this file hold a bare `yield`; handshakes and ladders use `yield from`, so that the type checker
-sees what comes back.  It refuses to know any protocol.
+A script is a generator: it reads like the RFC's ladder, does no I/O, and knows no clock but the
+one it asks.  `play` performs the commands on real sockets, `simulate` in virtual time.  Only the
+helpers in this file hold a bare `yield`; handshakes and ladders use `yield from`, so that the type
+checker sees what comes back.  It refuses to know any protocol.
 """
 
 from collections.abc import Generator, Iterable, Sequence
@@ -138,7 +138,7 @@ def _open(command: Open) -> Script[Channel]:
 
 
 def send(channel: Channel, data: bytes, remote: Address | None = None) -> Script[None]:
-    """Send a datagram to `remote` (by default the one the channel was opened for), or stream bytes."""
+    """Send a datagram to `remote` (by default what the channel was opened for), or stream bytes."""
     yield Send(channel, data, remote or channel.remote)
 
 
@@ -149,6 +149,7 @@ def recv(until: float) -> Script[Arrival | None]:
 
 
 def close(channel: Channel) -> Script[None]:
+    """Close a channel; what still arrives for it is not told."""
     yield Close(channel)
 
 
@@ -216,7 +217,7 @@ class Handshake(Protocol):
         ...
 
     def script(self, target: Sequence[Address], rng: Random) -> Script[None]:
-        """The caller's half.  `target` has `listen.hosts` addresses; all chance comes from `rng`."""
+        """The caller's half: `target` has `listen.hosts` addresses, all chance is `rng`'s."""
         ...
 
     def answerer(self) -> Answerer: ...

@@ -1,7 +1,7 @@
 """What a path is: a way for bytes to leave.  Paths nest; nothing is ever patched.
 
-This file holds only the two protocols.  It refuses to know sockets, proxies or namespaces: each kind
-of path is a file beside it.
+This file holds only the protocols.  It refuses to know sockets, proxies or namespaces: each
+kind of path is a file beside it.
 """
 
 from typing import Protocol
@@ -11,13 +11,13 @@ from circumtest.model import Address, Cause, Transport
 
 
 class Sink(Protocol):
-    """Where a connection puts what arrives: bytes, or the Cause for which it (or a remote) is gone."""
+    """Where a connection puts what arrives: bytes, or why it (or one remote of it) is gone."""
 
     def __call__(self, data: bytes | Cause, source: Address) -> None: ...
 
 
 class Conn(Protocol):
-    """An open channel.  `send` never blocks: a datagram that does not fit is lost, as on a network."""
+    """An open channel.  `send` never blocks: a datagram that does not fit is lost."""
 
     def send(self, data: bytes, remote: Address) -> None: ...
     def close(self) -> None: ...
