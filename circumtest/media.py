@@ -1,0 +1,301 @@
+"""Media both ways at a fixed rate, paced by the clock, and what became of each direction.
+
+It serves two shapes.  A far end that is not ours sends a stream by its own timer and reports in
+every packet what it heard of us; two ends of our own (a caller and a callee through one reflector)
+hear each other.  A set-up that connects and carries no sound is a failure, told per direction.
+It refuses to know a protocol: a `Leg` turns numbers into packets and packets into numbers, and a
+packet that it cannot authenticate is not media.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import NamedTuple, Protocol
+
+from circumtest.errors import HandshakeFailed
+from circumtest.model import Cause, Direction, Media, Stage, Transport
+from circumtest.script import Arrival, Script, Send, enter, note, now, recv, send
+
+RATE = 50
+"""Packets a second: one 20 ms frame each, as in every VoIP call."""
+MAX_LOSS = 0.2
+"""The share of lost packets beyond which nobody would call it a conversation."""
+SILENCE = 0.6
+"""Seconds without an arrival, up to the end, that are silence: 30 losses in a row are no chance."""
+GRACE = 0.3
+"""Seconds, beside a round trip, for which packets still in flight are waited for at the end."""
+MAX_SEQ = 1 << 16
+"""Numbers that an Ear remembers, so that its memory is bounded: 21 minutes of media."""
+
+
+class Report(NamedTuple):
+    """What the far end says of our stream: counts, and seconds.
+
+    `highest` is -1 and `echo` None before anything arrived.  `echo` is our own `sent_at` of the
+    latest packet it heard, `held` how long ago it heard it.
+    """
+
+    received: int
+    highest: int
+    jitter: float
+    gap: float
+    echo: float | None
+    held: float
+
+
+class Heard(NamedTuple):
+    """One authentic media packet: its number from 0, its sender's clock, and perhaps a report."""
+
+    seq: int
+    sent_at: float
+    report: Report | None = None
+
+
+class Leg(Protocol):
+    """One end of the media that is ours: what it sends, and what it hears of the other end."""
+
+    def encode(self, seq: int, at: float) -> Send: ...
+    def decode(self, arrival: Arrival) -> Iterable[Heard]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Something else to send every so many seconds meanwhile (a keep-alive); first after one."""
+
+    every: float
+    request: Callable[[], Iterable[Send]]
+
+
+@dataclass(slots=True)
+class Ear:
+    """What one end heard of a numbered stream.  Doubles and absurd numbers are not counted."""
+
+    received: int = 0
+    highest: int = -1
+    jitter: float = 0.0
+    gap: float = 0.0
+    last: float | None = None
+    sent_at: float | None = None
+    delays: list[float] = field(default_factory=list)
+    _seen: set[int] = field(default_factory=set)
+
+    def hear(self, seq: int, sent_at: float, at: float) -> None:
+        """Count the packet `seq`, sent at `sent_at` by its sender's clock, that came at `at`."""
+        if seq in self._seen or not 0 <= seq < MAX_SEQ:
+            return
+        self._seen.add(seq)
+        if self.last is not None and self.sent_at is not None:
+            # RFC 3550 6.4.1: D is the difference of transit times, J moves by a sixteenth of it.
+            drift = abs((at - self.last) - (sent_at - self.sent_at))
+            self.jitter += (drift - self.jitter) / 16
+            self.gap = max(self.gap, at - self.last)
+        self.received += 1
+        self.highest = max(self.highest, seq)
+        self.last, self.sent_at = at, sent_at
+        self.delays.append(at - sent_at)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the far end's reports told of our stream, and when they did."""
+
+    report: Report | None = None
+    first: float = 0.0
+    last: float = 0.0
+    grown: float = 0.0
+    rtts: list[float] = field(default_factory=list)
+
+    def tell(self, report: Report, at: float) -> None:
+        if self.report is None:
+            self.first = at
+        elif report.received < self.report.received:
+            return  # overtaken by a later report
+        if self.report is None or report.received > self.report.received:
+            self.grown = at
+        self.report, self.last = report, at
+        if report.echo is not None:
+            self.rtts.append(at - report.echo - report.held)
+
+
+class _Account(NamedTuple):
+    direction: Direction
+    loss: float  # the share lost while it flowed, 0 when nobody could tell
+
+
+def media(
+    near: Leg,
+    far: Leg | None,
+    *,
+    seconds: float,
+    rate: int = RATE,
+    beats: Sequence[Beat] = (),
+    early: Iterable[Arrival] = (),
+) -> Script[None]:
+    """Send from `near` (and from `far`, where both ends are ours) for `seconds`, listen, judge.
+
+    Up is from `near`, down is towards it.  `early` is media that arrived before this stage.  Enters
+    MEDIA_UP, MEDIA_DOWN and SUSTAIN, notes a Media always.  Raises HandshakeFailed NO_UPLINK,
+    NO_DOWNLINK or LOSSY at the direction's stage, FROZEN at SUSTAIN, or with the Cause for which a
+    stream ended.
+    """
+    yield from enter(Stage.MEDIA_UP)
+    session = _Session(near, far, rate, beats)
+    for arrival in early:
+        session.take(arrival)
+    yield from session.run(seconds)
+    up, down = session.up(), session.down()
+    yield from note(Media(seconds, rate, up.direction, down.direction))
+    yield from _judge(up, down, session.broken)
+
+
+class _Session:
+    """The media stage while it runs."""
+
+    def __init__(self, near: Leg, far: Leg | None, rate: int, beats: Sequence[Beat]) -> None:
+        self._near, self._far, self._rate, self._beats = near, far, rate, beats
+        self._above, self._below, self._told = Ear(), Ear(), _Told()
+        self._start = self._stop = 0.0
+        self._sent = 0
+        self.broken: HandshakeFailed | None = None
+
+    def run(self, seconds: float) -> Script[None]:
+        """Send by the clock until `seconds` are over, then wait for what is in flight."""
+        self._start = due = yield from now()
+        interval, end = 1 / self._rate, self._start + seconds
+        beats = [self._start + beat.every for beat in self._beats]
+        while self.broken is None and due < end:
+            at = yield from now()
+            if at >= due:
+                yield from self._send(at)
+                due = max(due + interval, at)  # late: one at once, then the schedule shifts
+            yield from self._keep_alive(beats, at)
+            if (arrival := (yield from recv(min([due, *beats])))) is not None:
+                self.take(arrival)
+        self._stop = yield from now()
+        until = self._stop + GRACE + (self._round_trip() or 0.0)
+        while self.broken is None and not self._accounted() and (yield from now()) < until:
+            if (arrival := (yield from recv(until))) is not None:
+                self.take(arrival)
+
+    def take(self, arrival: Arrival) -> None:
+        if isinstance(arrival.data, Cause):
+            if arrival.channel.transport is Transport.TCP:
+                self.broken = HandshakeFailed(arrival.data, str(arrival.source))
+            return
+        for heard in self._near.decode(arrival):
+            self._below.hear(heard.seq, heard.sent_at, arrival.at)
+            if heard.report is not None:
+                self._told.tell(heard.report, arrival.at)
+        for heard in self._far.decode(arrival) if self._far else ():
+            self._above.hear(heard.seq, heard.sent_at, arrival.at)
+
+    def _send(self, at: float) -> Script[None]:
+        for leg in (self._near, self._far):
+            if leg is not None:
+                packet = leg.encode(self._sent, at)
+                yield from send(packet.channel, packet.data, packet.remote)
+        self._sent += 1
+
+    def _keep_alive(self, due: list[float], at: float) -> Script[None]:
+        for i, beat in enumerate(self._beats):
+            if at >= due[i]:
+                due[i] = at + beat.every
+                for item in beat.request():
+                    yield from send(item.channel, item.data, item.remote)
+
+    def _accounted(self) -> bool:
+        if self._far is not None:
+            return min(self._above.received, self._below.received) >= self._sent
+        return self._told.report is not None and self._told.report.received >= self._sent
+
+    # -------------------------------------------------------------- the accounts
+
+    def down(self) -> _Account:
+        ear = self._below
+        if self._far is not None:
+            return self._heard(ear, self._sent)
+        # The far end sends by its own clock: what it sent is known by its numbers, and by its rate
+        # where it fell silent.
+        if ear.last is None:
+            return self._heard(ear, round((self._stop - self._start) * self._rate))
+        quiet = self._stop - ear.last
+        missed = round(quiet * self._rate) if quiet >= SILENCE else 0
+        return self._heard(ear, ear.highest + 1 + missed)
+
+    def up(self) -> _Account:
+        if self._far is not None:
+            return self._heard(self._above, self._sent)
+        told, report = self._told, self._told.report
+        fresh = told.last >= self._stop - SILENCE
+        if report is None or not (report.received or fresh or told.last - told.first >= SILENCE):
+            return _Account(Direction(self._sent, None), 0.0)
+        silent = fresh and report.received > 0 and self._stop - told.grown >= SILENCE
+        reach = self._sent if fresh and not silent else report.highest + 1
+        direction = Direction(
+            self._sent,
+            report.received,
+            (self._sent if fresh else reach) - report.received,
+            _round(max(report.gap, self._stop - told.grown) if silent else report.gap),
+            _round(report.jitter),
+            self._round_trip(),
+            report.received if silent else None,
+            self._since(told.grown) if silent else None,
+        )
+        return _Account(direction, 1 - report.received / reach if reach else 0.0)
+
+    def _heard(self, ear: Ear, sent: int) -> _Account:
+        if ear.last is None:
+            return _Account(Direction(sent, 0, sent), 1.0)
+        quiet = self._stop - ear.last
+        silent = quiet >= SILENCE
+        direction = Direction(
+            sent,
+            ear.received,
+            sent - ear.received,
+            _round(max(ear.gap, quiet)),
+            _round(ear.jitter),
+            self._round_trip(),
+            ear.received if silent else None,
+            self._since(ear.last) if silent else None,
+        )
+        reach = ear.highest + 1 if silent else sent
+        return _Account(direction, 1 - ear.received / reach)
+
+    def _since(self, at: float) -> float:
+        return _round(max(at - self._start, 0.0))
+
+    def _round_trip(self) -> float | None:
+        if self._told.rtts:
+            return _round(median(self._told.rtts))
+        if self._above.delays and self._below.delays:
+            return _round(median(self._above.delays) + median(self._below.delays))
+        return None
+
+
+def _round(seconds: float) -> float:
+    return round(seconds, 6)  # to the microsecond: what the clocks are good for
+
+
+def _judge(up: _Account, down: _Account, broken: HandshakeFailed | None) -> Script[None]:
+    """Enter the stages that media passed; raise at the one that it did not."""
+    for name, account, missing in (
+        (Stage.MEDIA_UP, up, Cause.NO_UPLINK),
+        (Stage.MEDIA_DOWN, down, Cause.NO_DOWNLINK),
+    ):
+        if name is not Stage.MEDIA_UP:
+            yield from enter(name)
+        told = account.direction
+        if told.received == 0:
+            raise broken or HandshakeFailed(missing, f"{told.sent} packets sent, none arrived")
+        if account.loss > MAX_LOSS and broken is None:
+            raise HandshakeFailed(Cause.LOSSY, f"{account.loss:.0%} of the packets were lost")
+    yield from enter(Stage.SUSTAIN)
+    if broken is not None:
+        raise broken
+    frozen = [
+        f"{name} after {told.silent_after} packets, {told.silent_at:.1f} s"
+        for name, told in (("up", up.direction), ("down", down.direction))
+        if told.silent_after is not None
+    ]
+    if frozen:
+        raise HandshakeFailed(Cause.FROZEN, "; ".join(frozen))
