@@ -11,7 +11,7 @@ from zlib import crc32
 
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 
-MAX_PAYLOAD = 1 << 16
+MAX_PAYLOAD = 1 << 14
 """Longer payloads are malformed here: what precedes a key exchange is far below 1 KiB."""
 INIT = 64
 """Bytes of the obfuscated2 header."""
