@@ -2,8 +2,8 @@
 
 The file is read by the PyPI `wireguard-tools`, which skips whatever it does not know: a misspelt
 key, an indented line, a section header with a comment behind it.  So every line is checked here
-first and handed on in canonical form.  Commands (PostUp and its kind) are never run, and `notes` says so.
-Secrets never appear in a message.
+first and handed on in canonical form.  Commands (PostUp and its kind) are never run, and `notes`
+says so.  Secrets never appear in a message.
 """
 
 import binascii

@@ -45,7 +45,7 @@ def refused(answer: bytes) -> int:
 
 
 def counters(answer: bytes) -> Counters:
-    """Peers summed up, the latest handshake among them.  Raises ValueError for what is no answer."""
+    """All peers summed up, the latest handshake among them.  Raises ValueError for no answer."""
     handshake, received, sent = 0.0, 0, 0
     seconds = 0
     for key, value in _pairs(answer):
