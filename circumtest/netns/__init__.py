@@ -1,0 +1,209 @@
+"""One network namespace with one thread living in it.
+
+The namespace is anonymous: it is held by an open file descriptor and by the thread, has no name
+under `/run/netns`, and is gone with the process, however that ends.  Sockets born on the thread
+stay in the namespace wherever they are used, so one event loop serves them all; a process started
+on it lives there too.  It refuses to know what the namespace is for.
+"""
+
+import asyncio
+import ctypes
+import fcntl
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
+
+from circumtest.errors import EnvironmentUnfit
+from circumtest.netns.links import Links, WireguardPeer, end_netlink, netlink
+
+__all__ = ["Links", "Netns", "WireguardPeer"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_CLONE_NEWNET = 0x40000000
+_SIOCGSKNS = 0x894C
+_Job = tuple[Callable[[], Any], "Future[Any]"]
+
+
+class Netns:
+    """A namespace, its descriptor and its thread.  Made by `new`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.fd = -1
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._born: Future[int] = Future()
+        self._gone: Future[None] = Future()
+        self._thread = threading.Thread(target=self._live, name=f"netns {name}", daemon=True)
+
+    @classmethod
+    @asynccontextmanager
+    async def new(cls, name: str) -> AsyncIterator["Netns"]:
+        """A new, empty namespace: `lo` is up, nothing else is there.
+
+        On exit its thread ends and its descriptor is closed; the kernel takes it, and every
+        interface in it, once the last socket and process in it are gone.  Raises EnvironmentUnfit
+        when this process may not make one.
+        """
+        netns = cls(name)
+        netns._thread.start()
+        try:
+            netns.fd = await asyncio.wrap_future(netns._born)
+            yield netns
+        finally:
+            netns._jobs.put(None)
+            await asyncio.wrap_future(netns._gone)
+            if netns.fd >= 0:
+                os.close(netns.fd)
+                netns.fd = -1
+
+    def __repr__(self) -> str:
+        return f"<Netns {self.name} fd={self.fd}>"
+
+    # -------------------------------------------------------------- the thread
+
+    def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `fn` on the namespace's thread and wait, blocking; for what takes microseconds.
+
+        Raises what `fn` raises.
+        """
+        return self._submit(fn, *args, **kwargs).result()
+
+    async def acall(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same without blocking the event loop: for what starts a process or talks netlink."""
+        return await asyncio.wrap_future(self._submit(fn, *args, **kwargs))
+
+    def socket(self, family: int, kind: int, proto: int = 0) -> socket.socket:
+        """A non-blocking, close-on-exec socket of this namespace.  Raises OSError."""
+        return self.call(socket.socket, family, kind | socket.SOCK_NONBLOCK, proto)
+
+    def _submit(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        if self._gone.done():
+            raise RuntimeError(f"namespace {self.name} is gone")
+        future: Future[T] = Future()
+        self._jobs.put((lambda: fn(*args, **kwargs), future))
+        return future
+
+    def _live(self) -> None:
+        try:
+            fd = _unshare()
+        except EnvironmentUnfit as error:
+            self._born.set_exception(error)
+            self._gone.set_result(None)
+            return
+        self._born.set_result(fd)
+        while (job := self._jobs.get()) is not None:
+            run, future = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = run()
+            except BaseException as error:  # noqa: BLE001  # belongs to the caller, not to the thread
+                future.set_exception(error)
+                del error
+            else:
+                future.set_result(result)
+                del result
+            del job, run, future  # or an idle thread would keep the last job's sockets alive
+        end_netlink()
+        self._gone.set_result(None)
+
+    # -------------------------------------------------------------- links
+
+    async def configure(self, build: Callable[[Links], T]) -> T:
+        """Run `build(links)` on the thread: many operations for the price of one switch.
+
+        Raises OSError with the kernel's errno and the operation that failed.
+        """
+        return await self.acall(lambda: build(netlink()))
+
+    async def veth(self, name: str, peer: "Netns", peer_name: str) -> None:
+        """A cable: `name` here, `peer_name` in `peer`."""
+        await self.configure(lambda links: links.veth(name, peer.fd, peer_name))
+
+    async def address(self, link: str, address: str) -> None:
+        """Give `link` an address with its prefix length, "192.0.2.1/24"."""
+        await self.configure(lambda links: links.address(link, address))
+
+    async def up(self, link: str) -> None:
+        await self.configure(lambda links: links.up(link))
+
+    async def mtu(self, link: str, octets: int) -> None:
+        await self.configure(lambda links: links.mtu(link, octets))
+
+    async def route(
+        self,
+        destination: str,
+        via: str | None = None,
+        dev: str | None = None,
+        *,
+        version: int | None = None,
+    ) -> None:
+        """Add a route; "default" takes its family from `via`, or from `version` (4 or 6)."""
+        await self.configure(
+            lambda links: links.route(destination, via=via, dev=dev, version=version)
+        )
+
+    async def move(self, link: str, to: "Netns") -> None:
+        """Move a device: it arrives there down and without addresses."""
+        await self.configure(lambda links: links.move(link, to.fd))
+
+    async def forward(self) -> None:
+        """Route packets of both families between the links."""
+        await self.configure(Links.forward)
+
+    async def sysctl(self, key: str, value: str | int) -> None:
+        """Set "net.ipv4.ip_forward" and its kind in this namespace."""
+        await self.configure(lambda links: links.sysctl(key, value))
+
+    async def links(self) -> tuple[str, ...]:
+        """The names of the devices, in the kernel's order."""
+        return await self.configure(Links.names)
+
+    # -------------------------------------------------------------- WireGuard in the kernel
+
+    async def wireguard(self, name: str) -> None:
+        """Create a kernel WireGuard device.  Raises EnvironmentUnfit when the kernel has none.
+
+        Its encrypted packets leave from the namespace it was born in, wherever it is moved.
+        """
+        await self.configure(lambda links: links.wireguard(name))
+
+    async def set_wireguard(
+        self,
+        name: str,
+        private_key: str,
+        peers: tuple[WireguardPeer, ...],
+        *,
+        listen_port: int | None = None,
+    ) -> None:
+        """Give a device that is in this namespace now its key, its port and its peers."""
+        await self.configure(
+            lambda links: links.set_wireguard(name, private_key, peers, listen_port)
+        )
+
+    async def last_handshakes(self, name: str) -> dict[str, float]:
+        """Per peer (base64 public key) the Unix time of its last handshake, 0.0 for never."""
+        return await self.configure(lambda links: links.last_handshakes(name))
+
+
+def _unshare() -> int:
+    """Move this thread to a new namespace, prepare it, and return a descriptor of it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNET) != 0:
+        raise EnvironmentUnfit(
+            f"may not make network namespaces: {os.strerror(ctypes.get_errno())}",
+            "run it through `circumtest`, which enters a private world first, or as root",
+        )
+    # Asked of a socket and not of /proc, which may belong to another PID namespace.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fd = fcntl.ioctl(any_socket, _SIOCGSKNS)
+    os.set_inheritable(fd, False)
+    netlink().prepare()
+    return fd

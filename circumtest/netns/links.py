@@ -1,0 +1,234 @@
+"""Links, addresses and routes of the namespace that the calling thread is in, by netlink.
+
+pyroute2 keeps its netlink socket per thread and opens it in the namespace of the thread that first
+uses it, so everything here runs on a `Netns`'s own thread, handed over by `Netns.configure`.  This
+is the only file that imports pyroute2.  It refuses to know about more than one namespace at a time:
+the others are file descriptors.
+"""
+
+import ctypes
+import errno
+import fcntl
+import ipaddress
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute, NetlinkError, WireGuard
+
+from circumtest.errors import EnvironmentUnfit
+from circumtest.model import Address
+
+_SIOCETHTOOL = 0x8946
+# linux/ethtool.h: receive and send checksums, scatter-gather, and the three that merge packets
+_OFFLOADS = (0x15, 0x17, 0x19, 0x1F, 0x24, 0x2C)
+_DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
+
+_here = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class WireguardPeer:
+    """One peer: base64 keys, `allowed_ips` with prefix lengths, `keepalive` in seconds or 0."""
+
+    public_key: str
+    allowed_ips: tuple[str, ...]
+    endpoint: Address | None = None
+    preshared_key: str = field(default="", repr=False)
+    keepalive: int = 0
+
+
+def netlink() -> "Links":
+    """The Links of this thread, made on first use."""
+    if not hasattr(_here, "links"):
+        _here.links = Links()
+    links: Links = _here.links
+    return links
+
+
+def end_netlink() -> None:
+    """Close this thread's netlink socket."""
+    if hasattr(_here, "links"):
+        _here.links.close()
+        del _here.links
+
+
+class Links:
+    """Operations on this thread's namespace; each raises OSError with the kernel's errno."""
+
+    def __init__(self) -> None:
+        self._route = IPRoute()
+
+    def close(self) -> None:
+        self._route.close()
+
+    def prepare(self) -> None:
+        """What every new namespace gets: `lo` up, IPv6 addresses usable at once, no chatter."""
+        for scope in ("all", "default"):
+            self.sysctl(f"net.ipv6.conf.{scope}.accept_dad", 0)
+            self.sysctl(f"net.ipv6.conf.{scope}.accept_ra", 0)
+            self.sysctl(f"net.ipv6.conf.{scope}.router_solicitations", 0)
+        self.up("lo")
+
+    def veth(self, name: str, peer: int, peer_name: str) -> None:
+        """A cable from `name` here to `peer_name` in the namespace of descriptor `peer`."""
+        ends = {"ifname": peer_name, "net_ns_fd": peer}
+        with _named(f"add veth {name}"):
+            self._route.link("add", ifname=name, kind="veth", peer=ends)
+
+    def address(self, link: str, address: str) -> None:
+        """Add "192.0.2.1/24" or "2001:db8::1/64"; IPv6 without duplicate address detection."""
+        interface = ipaddress.ip_interface(address)
+        extra = {} if interface.version == 4 else {"flags": 0x02}  # IFA_F_NODAD
+        with _named(f"add address {address} to {link}"):
+            self._route.addr(
+                "add",
+                index=socket.if_nametoindex(link),
+                address=str(interface.ip),
+                prefixlen=interface.network.prefixlen,
+                **extra,
+            )
+
+    def up(self, link: str) -> None:
+        self._set(link, state="up")
+
+    def mtu(self, link: str, octets: int) -> None:
+        self._set(link, mtu=octets)
+
+    def move(self, link: str, to: int) -> None:
+        """Move a device to the namespace of descriptor `to`."""
+        self._set(link, net_ns_fd=to)
+
+    def delete(self, link: str) -> None:
+        """Delete a device (and the other end of a veth)."""
+        with _named(f"delete link {link}"):
+            self._route.link("del", index=socket.if_nametoindex(link))
+
+    def route(
+        self,
+        destination: str,
+        *,
+        via: str | None = None,
+        dev: str | None = None,
+        version: int | None = None,
+    ) -> None:
+        """Add a route to a prefix or "default", through a gateway, a device, or both."""
+        if destination == "default":
+            family = version or (ipaddress.ip_address(via).version if via else 4)
+            network = ipaddress.ip_network(_DEFAULT[family])
+        else:
+            network = ipaddress.ip_network(destination)
+        fields: dict[str, Any] = {"dst": str(network), "family": _family(network.version)}
+        if via:
+            fields["gateway"] = via
+        if dev:
+            fields["oif"] = socket.if_nametoindex(dev)
+        with _named(f"add route {destination} via {via} dev {dev}"):
+            self._route.route("add", **fields)
+
+    def forward(self) -> None:
+        self.sysctl("net.ipv4.ip_forward", 1)
+        self.sysctl("net.ipv6.conf.all.forwarding", 1)
+
+    def sysctl(self, key: str, value: str | int) -> None:
+        """Write a value under /proc/sys; a dot in an interface's name is written as a slash."""
+        name = key.translate(str.maketrans("./", "/."))
+        Path("/proc/sys", name).write_text(str(value))
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for _, name in socket.if_nameindex())
+
+    def offloads_off(self, link: str) -> None:
+        """One packet in is one packet out, with real checksums: what a censor would see."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            for command in _OFFLOADS:
+                value = bytearray(struct.pack("=II", command, 0))
+                try:
+                    _ethtool(any_socket, link, value)
+                except OSError as error:
+                    if error.errno != errno.EOPNOTSUPP:  # then there is nothing to turn off
+                        raise
+
+    # -------------------------------------------------------------- WireGuard
+
+    def wireguard(self, name: str) -> None:
+        """Create a WireGuard device.  Raises EnvironmentUnfit when the kernel knows none."""
+        try:
+            with _named(f"add wireguard {name}"):
+                self._route.link("add", ifname=name, kind="wireguard")
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENODEV):
+                raise
+            raise EnvironmentUnfit(
+                "this kernel has no WireGuard", "modprobe wireguard (as root)"
+            ) from None
+
+    def set_wireguard(
+        self,
+        name: str,
+        private_key: str,
+        peers: tuple[WireguardPeer, ...],
+        listen_port: int | None,
+    ) -> None:
+        """Key and port first, then one message a peer.  No mark is set: namespaces route."""
+        with WireGuard() as device, _named(f"configure wireguard {name}"):
+            device.set(name, private_key=private_key, listen_port=listen_port)
+            for peer in peers:
+                device.set(name, peer=_peer_fields(peer))
+
+    def last_handshakes(self, name: str) -> dict[str, float]:
+        """Per public key the Unix time of the last handshake, 0.0 for never."""
+        with WireGuard() as device, _named(f"ask wireguard {name}"):
+            answers = list(device.info(name))
+        found: dict[str, float] = {}
+        for answer in answers:
+            for peer in answer.get_attr("WGDEVICE_A_PEERS") or ():
+                key = peer.get_attr("WGPEER_A_PUBLIC_KEY")
+                at = peer.get_attr("WGPEER_A_LAST_HANDSHAKE_TIME") or {}
+                text = key.decode() if isinstance(key, bytes) else str(key)
+                found[text] = at.get("tv_sec", 0) + at.get("tv_nsec", 0) / 1e9
+        return found
+
+    def _set(self, link: str, **fields: Any) -> None:
+        with _named(f"set {link} {fields}"):
+            self._route.link("set", index=socket.if_nametoindex(link), **fields)
+
+
+def _peer_fields(peer: WireguardPeer) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "public_key": peer.public_key,
+        "allowed_ips": list(peer.allowed_ips),
+        "replace_allowed_ips": True,
+    }
+    if peer.endpoint:
+        fields["endpoint_addr"], fields["endpoint_port"] = peer.endpoint
+    if peer.preshared_key:
+        fields["preshared_key"] = peer.preshared_key
+    if peer.keepalive:
+        fields["persistent_keepalive"] = peer.keepalive
+    return fields
+
+
+def _family(version: int) -> int:
+    return socket.AF_INET6 if version == 6 else socket.AF_INET
+
+
+def _ethtool(any_socket: socket.socket, link: str, value: bytearray) -> None:
+    holder = (ctypes.c_char * len(value)).from_buffer(value)
+    request = struct.pack("16sP16x", link.encode(), ctypes.addressof(holder))
+    fcntl.ioctl(any_socket, _SIOCETHTOOL, request)
+
+
+@contextmanager
+def _named(operation: str) -> Iterator[None]:
+    """Say which operation failed, as an OSError: nobody above knows pyroute2's exceptions."""
+    try:
+        yield
+    except NetlinkError as error:
+        raise OSError(error.code, f"{os.strerror(error.code)} ({operation})") from None
