@@ -1,0 +1,128 @@
+"""The compiled ruleset, as text: what it says of a packet is what the predicate says."""
+
+import random
+import re
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from circumtest.censor.load import policy
+from circumtest.censor.nft import expression, ruleset
+from circumtest.censor.policy import Bits, Packet, Shape, octets
+from circumtest.censor.signatures import SIGNATURES
+from circumtest.model import Address, Transport
+
+SHAPES = [shape for signature in SIGNATURES.values() for shape in signature.shapes]
+
+
+def evaluate(text: str, packet: Packet) -> bool:
+    """nft's reading of a match expression, from its manual page and from no code of ours."""
+    words = text.split()
+    bits = "".join(f"{byte:08b}" for byte in packet.payload)
+    while words:
+        match words:
+            case ["meta", "l4proto", value, *words]:
+                if value != packet.transport:
+                    return False
+                continue
+            case ["th", "dport", value, *words]:
+                number = packet.destination.port
+            case ["udp", "length", value, *words]:
+                number = len(packet.payload) + 8
+            case [payload, value, *words] if found := re.fullmatch(r"@ih,(\d+),(\d+)", payload):
+                offset, width = map(int, found.groups())
+                if len(bits) < offset + width:
+                    return False
+                number = int(bits[offset : offset + width], 2)
+            case _:
+                raise AssertionError(text)
+        low, _, high = value.partition("-")
+        if not int(low, 0) <= number <= int(high or low, 0):
+            return False
+    return True
+
+
+def near(shape: Shape, seed: int) -> Packet:
+    """A packet made to match, then perhaps spoilt by a bit, a byte more or less, or a port."""
+    rng = random.Random(seed)
+    ends = [(bits.offset + bits.width + 7) // 8 for bits in shape.bits]
+    least, most = shape.length or (max(ends), 400)
+    length = max(least, min(most, least + rng.choice([0, 0, 1, 100])))
+    number = rng.getrandbits(length * 8)
+    for bits in shape.bits:
+        shift = length * 8 - bits.offset - bits.width
+        number &= ~(((1 << bits.width) - 1) << shift)
+        number |= rng.randint(bits.low, bits.high) << shift
+    payload = bytearray(number.to_bytes(length, "big"))
+    match rng.randrange(4):
+        case 0:
+            payload[rng.randrange(len(payload))] ^= 1 << rng.randrange(8)
+        case 1:
+            del payload[-1]
+        case 2:
+            payload.append(0)
+    port = rng.choice([shape.port or 3478, 1400, 1401])
+    transport = rng.choice([shape.transport, shape.transport, Transport.TCP])
+    there = Address("203.0.113.1", port)
+    return Packet(transport, Address("192.0.2.2", 40000), there, bytes(payload))
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(SHAPES), st.sampled_from(SHAPES), st.integers(0, 2**32))
+def test_the_kernels_expression_and_the_predicate_agree(
+    made: Shape, asked: Shape, seed: int
+) -> None:
+    """On packets of, and beside, every signature, both say the same of every other signature."""
+    packet = near(made, seed)
+    assert evaluate(expression(asked), packet) == asked.matches(packet)
+
+
+@given(
+    st.integers(0, 100), st.integers(1, 64), st.integers(0), st.integers(0), st.binary(max_size=24)
+)
+def test_any_bit_test_means_the_same_in_both(
+    offset: int, width: int, one: int, other: int, payload: bytes
+) -> None:
+    """Random offsets, widths and ranges on random bytes."""
+    low, high = sorted((one % (1 << width), other % (1 << width)))
+    shape = Shape(Transport.UDP, (Bits(offset, width, low, high),))
+    packet = Packet(Transport.UDP, Address("192.0.2.2", 1), Address("192.0.2.3", 2), payload)
+    assert evaluate(expression(shape), packet) == shape.matches(packet)
+
+
+def test_the_near_packets_are_neither_all_hits_nor_all_misses() -> None:
+    """The property above is asked of packets on both sides of the line."""
+    verdicts = [shape.matches(near(shape, seed)) for shape in SHAPES for seed in range(50)]
+    assert 0.2 < sum(verdicts) / len(verdicts) < 0.8
+
+
+def test_an_expression_reads_as_a_person_would_write_it() -> None:
+    """Transport, port, length with the UDP header, then bytes as one number."""
+    shape = Shape(Transport.UDP, (octets(4, "2112a442"), Bits(0, 16, 1, 3)), (20, 40), port=1400)
+    assert expression(shape) == (
+        "meta l4proto udp th dport 1400 udp length 28-48 @ih,32,32 0x2112a442 @ih,0,16 0x1-0x3"
+    )
+
+
+def test_each_policy_compiles_to_a_counter_and_a_jump_for_each_rule() -> None:
+    """And to nothing else for `open`, whose table only replaces an earlier one."""
+    text = ruleset(policy("calls-and-wireguard"))
+    for rule in policy("calls-and-wireguard").rules:
+        assert f"counter hits-{rule.id} {{ }}" in text
+        assert f"jump match-{rule.id}" in text
+    assert "hits-" not in ruleset(policy("open"))
+    assert ruleset(policy("open")).startswith("add table inet circumtest\ndelete table")
+
+
+def test_loss_and_the_packets_before_it_are_written_into_the_action() -> None:
+    """The numbers of ru-calls-2025-08 are those of its file."""
+    text = ruleset(policy("ru-calls-2025-08"))
+    line = "ct packets > 25 numgen random mod 1000 < 900 counter name hits-whatsapp-call-loss drop"
+    assert line in text
+
+
+def test_packet_scope_remembers_no_flows() -> None:
+    """The WireGuard rule has no set: a tunnel that is up lives on."""
+    text = ruleset(policy("calls-and-wireguard"))
+    assert "flows4-whatsapp-call" in text
+    assert "wireguard-initiation { type" not in text

@@ -1,0 +1,124 @@
+"""Each signature knows its protocol and leaves the neighbours alone, in packets of real engines."""
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import dpkt
+import pytest
+
+from circumtest.censor.policy import Packet
+from circumtest.censor.signatures import SIGNATURES
+from circumtest.model import Address, Transport
+
+DATA = Path(__file__).parents[2] / "data"
+A, B = Address("192.0.2.2", 40000), Address("203.0.113.10", 3478)
+
+
+def packets(file: str) -> Iterator[Packet]:
+    """The UDP and TCP packets of a capture, IPv4 or IPv6."""
+    with (DATA / f"{file}.pcap").open("rb") as capture:
+        for _, frame in dpkt.pcap.UniversalReader(capture):
+            ip = dpkt.ethernet.Ethernet(frame).data
+            match getattr(ip, "data", None):
+                case dpkt.udp.UDP() as layer4:
+                    transport = Transport.UDP
+                case dpkt.tcp.TCP() as layer4:
+                    transport = Transport.TCP
+                case _:
+                    continue
+            source, destination = (str(ipaddress.ip_address(a)) for a in (ip.src, ip.dst))
+            yield Packet(
+                transport,
+                Address(source, layer4.sport),
+                Address(destination, layer4.dport),
+                bytes(layer4.data),
+            )
+
+
+def recognised(packet: Packet) -> set[str]:
+    """The names of the signatures that match."""
+    return {name for name, signature in SIGNATURES.items() if signature.matches(packet)}
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("wa_alloc_2019", {"whatsapp-call": 2, "stun": 4}),
+        ("wa_alloc_2023", {"whatsapp-call": 4, "stun": 6}),
+        ("tg_reflector_599", {"telegram-reflector": 3}),
+        ("tg_reflector_598_tag_has_ff", {"telegram-reflector": 3}),
+        ("tg_turn_1400", {"telegram-turn": 3, "stun": 6}),
+        ("wg_plain", {"wireguard-initiation": 1}),
+        ("awg_full_I1_wa", {"whatsapp-call": 1, "stun": 1}),
+        ("awg_full_I1_stun", {"stun": 1}),
+    ],
+)
+def test_a_signature_finds_its_protocol(file: str, expected: dict[str, int]) -> None:
+    """Just so many packets of each capture carry each signature; a tunnel may walk into one."""
+    assert Counter(name for packet in packets(file) for name in recognised(packet)) == expected
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["plain_turn", "signal_turn", "fb_turn", "google_turn", "viber_turn", "aiortc_p2p"],
+)
+def test_other_peoples_stun_is_only_stun(file: str) -> None:
+    """TURN of five other services and a WebRTC call have generic STUN and nothing else."""
+    seen = Counter(name for packet in packets(file) for name in recognised(packet))
+    assert set(seen) == {"stun"}
+
+
+@pytest.mark.parametrize("file", ["awg_full", "tg_mtproto", "wa_noise_xx_443"])
+def test_messaging_and_a_disguised_tunnel_carry_no_signature(file: str) -> None:
+    """Both messengers' messaging, and WireGuard with every header changed, match nothing."""
+    assert not [packet for packet in packets(file) if recognised(packet)]
+
+
+NEIGHBOURS = {
+    "dns": "1234010000010000000000000377777706676f6f676c6503636f6d0000010001",
+    "rtp": "9078" + "00" * 10 + "debe0001" + "00" * 60,
+    "stun binding": "000100002112a442" + "11" * 12,
+    "ice binding": "000100082112a442" + "11" * 12 + "0006000161000000",
+    "allocate": "000300082112a442" + "11" * 12 + "0019000411000000",
+    "whatsapp type without cookie": "080100002112a443" + "11" * 12,
+    "whatsapp type beyond the range": "080300002112a442" + "11" * 12,
+    "0x4000 as the second attribute": "000300102112a442"
+    + "11" * 12
+    + "0022000000000000"
+    + "40000000",
+    "rtp with the cookie by chance": "800300082112a442" + "11" * 12 + "40000000",
+    "wireguard response": "02000000" + "00" * 88,
+    "wireguard data of 148 bytes": "04000000" + "00" * 144,
+    "initiation of 147 bytes": "01000000" + "00" * 143,
+    "initiation of 149 bytes": "01000000" + "00" * 145,
+    "initiation with a reserved bit": "01000001" + "00" * 144,
+    "hello of 39 bytes": "aa" * 16 + "ff" * 12 + "feffffff" + "00" * 7,
+    "reflector's self info": "aa" * 16 + "ff" * 12 + "c77215c0" + "00" * 32,
+    "reflector data": "aa" * 20 + "00000060" + "00" * 96,
+    "peer info request": "aa" * 16 + "ff" * 16,
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_a_near_miss_is_a_miss(name: str) -> None:
+    """Packets one step away from a signature carry none of a messenger or a tunnel."""
+    packet = Packet(Transport.UDP, A, B, bytes.fromhex(NEIGHBOURS[name]))
+    assert recognised(packet) <= {"stun"}
+
+
+def test_stun_on_another_port_is_not_telegrams() -> None:
+    """The same binding is Telegram's on UDP 1400, generic elsewhere, and nothing over TCP."""
+    binding = bytes.fromhex(NEIGHBOURS["stun binding"])
+    telegram = Address(B.host, 1400)
+    assert recognised(Packet(Transport.UDP, A, telegram, binding)) == {"stun", "telegram-turn"}
+    assert recognised(Packet(Transport.UDP, A, B, binding)) == {"stun"}
+    assert recognised(Packet(Transport.TCP, A, telegram, binding)) == set()
+
+
+def test_every_signature_is_named_as_it_is_found_and_says_who_says_so() -> None:
+    """The table's keys are the signatures' names, and each has a source."""
+    assert all(name == signature.name for name, signature in SIGNATURES.items())
+    assert all(signature.source for signature in SIGNATURES.values())
