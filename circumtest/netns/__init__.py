@@ -10,11 +10,13 @@ import asyncio
 import ctypes
 import fcntl
 import os
+import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
@@ -47,9 +49,9 @@ class Netns:
     async def new(cls, name: str) -> AsyncIterator["Netns"]:
         """A new, empty namespace: `lo` is up, nothing else is there.
 
-        On exit its thread ends and its descriptor is closed; the kernel takes it, and every
-        interface in it, once the last socket and process in it are gone.  Raises EnvironmentUnfit
-        when this process may not make one.
+        On exit its thread ends, its descriptor is closed, and processes that outlived their parent
+        in it are killed; the kernel takes it, and every interface in it, once the last socket in it
+        is closed.  Raises EnvironmentUnfit when this process may not make one.
         """
         netns = cls(name)
         netns._thread.start()
@@ -60,6 +62,7 @@ class Netns:
             netns._jobs.put(None)
             await asyncio.wrap_future(netns._gone)
             if netns.fd >= 0:
+                _kill_inhabitants(netns.fd)
                 os.close(netns.fd)
                 netns.fd = -1
 
@@ -207,3 +210,13 @@ def _unshare() -> int:
     os.set_inheritable(fd, False)
     netlink().prepare()
     return fd
+
+
+def _kill_inhabitants(fd: int) -> None:
+    """Daemons that fork leave children in sessions of their own (danted does): end them too."""
+    home = os.fstat(fd)
+    for link in Path("/proc").glob("[0-9]*/ns/net"):
+        # What ended meanwhile, or belongs to somebody else, is none of ours.
+        with suppress(OSError):
+            if os.path.samestat(link.stat(), home):
+                os.kill(int(link.parts[2]), signal.SIGKILL)
