@@ -195,6 +195,13 @@ class Netns:
         """Per peer (base64 public key) the Unix time of its last handshake, 0.0 for never."""
         return await self.configure(lambda links: links.last_handshakes(name))
 
+    def wireguard_counters(self, name: str) -> tuple[float, int, int]:
+        """All peers summed up: last handshake (Unix time, 0.0 for never), bytes in, bytes out.
+
+        Blocks for well under a millisecond.  Raises OSError.
+        """
+        return self.call(lambda: netlink().wireguard_counters(name))
+
 
 def _unshare() -> int:
     """Move this thread to a new namespace, prepare it, and return a descriptor of it."""

@@ -195,6 +195,19 @@ class Links:
                 found[text] = at.get("tv_sec", 0) + at.get("tv_nsec", 0) / 1e9
         return found
 
+    def wireguard_counters(self, name: str) -> tuple[float, int, int]:
+        """All peers summed up: last handshake (Unix time, 0.0 for never), bytes in, bytes out."""
+        with WireGuard() as device, _named(f"ask wireguard {name}"):
+            answers = list(device.info(name))
+        latest, received, sent = 0.0, 0, 0
+        for answer in answers:
+            for peer in answer.get_attr("WGDEVICE_A_PEERS") or ():
+                at = peer.get_attr("WGPEER_A_LAST_HANDSHAKE_TIME") or {}
+                latest = max(latest, at.get("tv_sec", 0) + at.get("tv_nsec", 0) / 1e9)
+                received += peer.get_attr("WGPEER_A_RX_BYTES") or 0
+                sent += peer.get_attr("WGPEER_A_TX_BYTES") or 0
+        return latest, received, sent
+
     def _set(self, link: str, **fields: Any) -> None:
         with _named(f"set {link} {fields}"):
             self._route.link("set", index=socket.if_nametoindex(link), **fields)
