@@ -17,15 +17,18 @@ from circumtest.ladders import exchange, steady
 from circumtest.media import Heard
 from circumtest.model import Address, Cause, Transport
 from circumtest.script import Arrival, Channel, Script, Send, now
-from circumtest.wire import ice, reflector, stun
+from circumtest.wire import ice, reflector, rtp, stun
 from circumtest.wire.mtproto_transport import Framer, Framing
-from circumtest.wire.srtp import Srtp
 
 INTERVAL = 0.5
 """Seconds between two hellos, and between two tries to reach the other peer."""
-AUDIO = 120
+AUDIO = 126
 """Bytes of sound in a packet, which makes a datagram of 184 bytes, as calls have them."""
-_HEADER = 24
+OPUS = 111
+"""The payload type of sound in these calls."""
+SAMPLES = 960
+"""20 ms at 48 kHz."""
+_SOUND = struct.Struct(">Id")
 
 
 def draw_tags(rng: Random, *, natural: bool) -> tuple[bytes, bytes]:
@@ -232,34 +235,30 @@ class Leg:
 
 
 class _Voice:
-    """One direction of sound: numbers and times to SRTP packets and back."""
+    """One direction of sound: numbers and times to RTP packets and back."""
 
     def __init__(self, rng: Random) -> None:
-        # RFC 3711 3.3.1: a first number in the lower half keeps the roll-over guess right.
-        self._first = rng.randrange(1 << 15)
-        self._stamp, self._ssrc = rng.getrandbits(31), rng.randbytes(4)
-        key, salt = rng.randbytes(16), rng.randbytes(12)
-        self._out, self._in = Srtp(key, salt, self._first), Srtp(key, salt, self._first)
+        self._key = rng.randbytes(rtp.KEY)
+        self._first, self._stamp = rng.getrandbits(15), rng.getrandbits(31)
+        self._ssrc = rng.getrandbits(32)
 
     def pack(self, seq: int, at: float) -> bytes:
-        """abs-send-time (6.18 fixed point) and a transport-wide number stand in extensions."""
-        index = self._first + seq
-        header = b"".join(
-            (
-                struct.pack(">BBHI", 0x90, 111, index & 0xFFFF, (self._stamp + 960 * seq) % 2**32),
-                self._ssrc,
-                bytes.fromhex("bede0002") + b"\x22" + int(at * 2**18 % 2**24).to_bytes(3, "big"),
-                b"\x31" + struct.pack(">H", seq & 0xFFFF) + b"\x00",
-            )
+        """Extensions as libwebrtc has them: abs-send-time (6.18 bits), transport-wide number."""
+        send_time, number = int(at * 2**18) % 2**24, seq % 2**16
+        extension = struct.pack(">IBHx", 2 << 28 | 2 << 24 | send_time, 0x31, number)
+        stamp = self._stamp + SAMPLES * seq
+        header = rtp.Header(
+            OPUS, self._first + seq, stamp, self._ssrc, profile=0xBEDE, extension=extension
         )
-        return self._out.seal(index, header, struct.pack(">d", at) + bytes(AUDIO - 8))
+        return rtp.seal(header, _SOUND.pack(seq, at).ljust(AUDIO, b"\0"), self._key)
 
     def unpack(self, packet: bytes) -> Heard | None:
+        """None for what was not sealed under this key."""
         try:
-            index, sound = self._in.unseal(packet, _HEADER)
+            _, sound = rtp.unseal(packet, self._key)
         except ValueError:
             return None
-        return Heard(index - self._first, struct.unpack_from(">d", sound)[0])
+        return Heard(*_SOUND.unpack_from(sound))
 
 
 def legs(ends: Pair, via: Address, rng: Random) -> tuple[Leg, Leg]:
