@@ -3,12 +3,8 @@
 import subprocess
 import sys
 
-import pytest
-
 from circumtest.doctor import Finding, examine, render
 from circumtest.doctor.findings import State
-
-pytestmark = pytest.mark.rootless
 
 _DOCTOR = "from circumtest.doctor import *; print(render(examine()))"
 
