@@ -93,7 +93,9 @@ class _Kernel:
     def ended(self) -> None:
         return None
 
-    async def configure(self, private_key: bytes, listen_port: int, peers: tuple[Peer, ...]) -> None:
+    async def configure(
+        self, private_key: bytes, listen_port: int, peers: tuple[Peer, ...]
+    ) -> None:
         await self._netns.set_wireguard(
             self.name, _text(private_key), tuple(map(_peer, peers)), listen_port=listen_port or None
         )
@@ -123,7 +125,9 @@ class _Userspace:
     def ended(self) -> ProcessEnded | None:
         return None if self._process.alive else self._process.post_mortem()
 
-    async def configure(self, private_key: bytes, listen_port: int, peers: tuple[Peer, ...]) -> None:
+    async def configure(
+        self, private_key: bytes, listen_port: int, peers: tuple[Peer, ...]
+    ) -> None:
         request = uapi.configure(private_key, listen_port, peers)
         answer = await asyncio.to_thread(self._ask, request)
         if number := uapi.refused(answer):

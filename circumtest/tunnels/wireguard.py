@@ -1,0 +1,229 @@
+"""WireGuard: a wg-quick configuration brought up in a namespace of its own.
+
+The device is born in the underlay and moved inside, where it is the only way out.  Ready when a
+handshake has happened.  It refuses to run commands (PostUp and its kind) and to touch the routes,
+names or firewall of anything but its own namespace.
+"""
+
+import asyncio
+import errno
+import ipaddress
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from circumtest.errors import ConfigError, TunnelDown
+from circumtest.model import Address, Transport, TunnelFault
+from circumtest.netns import Links, Netns
+from circumtest.path import Conn, Sink
+from circumtest.path import Path as WayOut
+from circumtest.path.direct import DirectPath
+from circumtest.path.resolve import resolve
+from circumtest.process import ProcessEnded
+from circumtest.wireguard.device import Device, wireguard_device
+from circumtest.wireguard.quick import Peer, Quick, parse
+
+SILENCE = 12.0
+"""Seconds after which a peer that got data and sent nothing, not even a keepalive, is not there.
+
+A WireGuard peer that has nothing to say answers data with a keepalive after 10 s (whitepaper, 6.5).
+"""
+
+_POLL = 0.02
+_NUDGE = 0.5
+_DISCARD = {4: "192.0.2.1", 6: "100::1"}
+"""Where the first packet goes: a documentation address (RFC 5737), the discard prefix (6666)."""
+
+
+@dataclass(frozen=True)
+class Wireguard:
+    """A client from a wg-quick file, or from its `text`; one of the two is given.
+
+    `patience` is how many seconds the first handshake may take (WireGuard itself retries every 5).
+    `exits` are the addresses that the far end may see, empty when nobody knows.
+    Raises ConfigError when made from a configuration that cannot be right.
+    """
+
+    config: str = ""
+    text: str = ""
+    device: Literal["auto", "kernel", "userspace"] = "auto"
+    patience: float = 10.0
+    exits: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.config) == bool(self.text):
+            raise ConfigError("wireguard", "key `config`", "name a wg-quick file")
+        if not self.patience > 0:
+            raise ConfigError("wireguard", "key `patience`", "is not a number of seconds above 0")
+        _ = self.quick
+
+    @cached_property
+    def quick(self) -> Quick:
+        """The configuration, read once."""
+        if self.text:
+            return parse(self.text, "WireGuard configuration")
+        try:
+            return parse(Path(self.config).read_text(encoding="utf-8"), self.config)
+        except OSError as error:
+            raise ConfigError(self.config, "", f"cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ConfigError(self.config, "", "is not text", "a wg-quick .conf file") from None
+
+    def notes(self) -> tuple[str, ...]:
+        """What of the configuration is not honoured, in words."""
+        return self.quick.notes
+
+    @asynccontextmanager
+    async def up(self, underlay: Netns) -> AsyncIterator["WireguardPath"]:
+        """Bring it up; ready when a handshake has happened.
+
+        Raises TunnelDown(HANDSHAKE) when none has within `patience`, TunnelDown(BINARY) when
+        wireguard-go does not run, EnvironmentUnfit when there is neither kernel device nor TUN.
+        """
+        quick = self.quick
+        peers = await _resolved(quick.peers, underlay, self.patience)
+        try:
+            async with (
+                Netns.new(f"{underlay.name}/wireguard") as inside,
+                wireguard_device(underlay, self.device) as device,
+            ):
+                await device.configure(quick.private_key, quick.listen_port, peers)
+                await device.move(inside)
+                await inside.configure(lambda links: _settle(links, device.name, quick))
+                await self._handshake(inside, device)
+                yield WireguardPath(inside, device, frozenset(self.exits), quick.dns)
+        except ProcessEnded as ended:
+            raise TunnelDown(TunnelFault.BINARY, str(ended), _scrub(ended.words)) from ended
+
+    async def _handshake(self, inside: Netns, device: Device) -> None:
+        """Wait for the first handshake, sending something for it to be needed."""
+        loop = asyncio.get_running_loop()
+        end, nudge = loop.time() + self.patience, 0.0
+        with _nudge_socket(inside, self.quick) as sock:
+            while loop.time() < end:
+                if ended := device.ended():
+                    raise ended
+                if loop.time() >= nudge:
+                    nudge = loop.time() + _NUDGE
+                    with suppress(OSError):  # the next one may go
+                        sock.send(b"")
+                if (await asyncio.to_thread(device.counters)).handshake:
+                    return
+                await asyncio.sleep(_POLL)
+        told = await asyncio.to_thread(device.counters)
+        raise TunnelDown(
+            TunnelFault.HANDSHAKE,
+            f"no handshake in {self.patience:g} s; {_guess(told.received)}",
+            _scrub(device.log),
+        )
+
+
+class WireguardPath:
+    """The namespace inside; its only way out is the device.  `dns` is what the file names."""
+
+    name = "wireguard"
+    transports = frozenset(Transport)
+
+    def __init__(
+        self, inside: Netns, device: Device, exits: frozenset[str], dns: tuple[str, ...]
+    ) -> None:
+        self.inside, self.device, self.dns = inside, device, dns
+        self._direct: WayOut = DirectPath(inside, self.name, exits)
+        self._opened = (0.0, 0, 0)
+
+    @property
+    def exits(self) -> frozenset[str]:
+        return self._direct.exits
+
+    async def open(self, transport: Transport, remote: Address, sink: Sink, timeout: float) -> Conn:
+        """A socket inside.  Raises OSError for what the network said."""
+        if self.device.ended() is None:
+            told = await asyncio.to_thread(self.device.counters)
+            self._opened = (asyncio.get_running_loop().time(), told.received, told.sent)
+        return await self._direct.open(transport, remote, sink, timeout)
+
+    def fault(self) -> TunnelDown | None:
+        """BINARY when the daemon is gone; NO_DATA when the peer was silent for SILENCE seconds.
+
+        Silence is counted from the last `open`, in WireGuard's own bytes: a peer that is there
+        sends at least keepalives.  A shorter trial cannot tell, and then nothing is said.
+        """
+        if ended := self.device.ended():
+            return TunnelDown(TunnelFault.BINARY, str(ended), _scrub(self.device.log))
+        at, received, sent = self._opened
+        told = self.device.counters()
+        silent = asyncio.get_running_loop().time() - at
+        if silent > SILENCE and told.sent > sent and told.received == received:
+            detail = f"the peer has sent nothing, not even keepalives, for {silent:.0f} s"
+            return TunnelDown(TunnelFault.NO_DATA, detail, _scrub(self.device.log))
+        return None
+
+
+async def _resolved(peers: tuple[Peer, ...], underlay: Netns, patience: float) -> tuple[Peer, ...]:
+    found = []
+    for peer in peers:
+        if peer.endpoint:
+            try:
+                address = await resolve(underlay, *peer.endpoint, patience)
+            except OSError as error:
+                detail = f"cannot resolve {peer.endpoint[0]}: {error.strerror or error}"
+                raise TunnelDown(TunnelFault.HANDSHAKE, detail) from None
+            peer = replace(peer, endpoint=(address.host, address.port))
+        found.append(peer)
+    return tuple(found)
+
+
+def _settle(links: Links, name: str, quick: Quick) -> None:
+    """Give the device, now inside, what wg-quick would: addresses, MTU, a route a network."""
+    links.mtu(name, quick.mtu)
+    for address in quick.addresses:
+        links.address(name, address)
+    links.up(name)
+    for network in dict.fromkeys(net for peer in quick.peers for net in peer.allowed_ips):
+        try:
+            links.route(network, dev=name)
+        except OSError as error:
+            if error.errno != errno.EEXIST:  # the address brought it
+                raise
+
+
+def _nudge_socket(inside: Netns, quick: Quick) -> socket.socket:
+    """A socket whose empty datagrams enter the tunnel and harm nobody: to the discard port.
+
+    Raises TunnelDown when AllowedIPs lets nothing in.
+    """
+    families = {ipaddress.ip_interface(address).version for address in quick.addresses}
+    networks = [ipaddress.ip_network(net) for peer in quick.peers for net in peer.allowed_ips]
+    for network in networks:
+        if network.version in families:
+            harmless = ipaddress.ip_address(_DISCARD[network.version])
+            host = harmless if harmless in network else network[-1 if network.version == 6 else 0]
+            family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+            sock = inside.socket(family, socket.SOCK_DGRAM)
+            sock.connect((str(host), 9))
+            return sock
+    detail = "AllowedIPs has no network of a family that Address has: nothing can enter the tunnel"
+    raise TunnelDown(TunnelFault.HANDSHAKE, detail)
+
+
+def _guess(received: int) -> str:
+    """WireGuard never says why: silence has several reasons, and each looks the same."""
+    if received:
+        return f"{received} bytes came back, but none that proves the peer: is its key right?"
+    return (
+        "nothing came back: the server is down or unreachable, its port is blocked, or it does not"
+        " know our key (WireGuard answers strangers with silence)"
+    )
+
+
+def _scrub(log: str) -> str:
+    """The daemon's words without peers and addresses."""
+    log = re.sub(r"peer\([^)]*\)", "peer", log)
+    return re.sub(
+        r"\[?[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*\]?(:\d+)?", "<address>", log
+    )
