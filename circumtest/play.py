@@ -5,7 +5,6 @@ player that was itself late becomes Invalid; whatever else a script raises is a 
 """
 
 import asyncio
-import errno
 import time
 from collections import deque
 from itertools import count
@@ -21,6 +20,7 @@ from circumtest.model import (
 )
 from circumtest.observe import Observations
 from circumtest.path import Conn, Path
+from circumtest.path.causes import cause_of
 from circumtest.script import (
     Arrival,
     Channel,
@@ -37,30 +37,6 @@ from circumtest.script import (
 
 MAX_LAG = 0.5
 """Seconds by which the player may be late before a trial says nothing about the network."""
-
-_CAUSES = {
-    errno.ECONNREFUSED: Cause.REFUSED,
-    errno.ECONNRESET: Cause.RESET,
-    errno.EPIPE: Cause.RESET,
-    errno.ECONNABORTED: Cause.ABORTED,
-    errno.EHOSTUNREACH: Cause.HOST_UNREACHABLE,
-    errno.EACCES: Cause.HOST_UNREACHABLE,
-    errno.EPERM: Cause.HOST_UNREACHABLE,
-    errno.ENETUNREACH: Cause.NETWORK_UNREACHABLE,
-    errno.EADDRNOTAVAIL: Cause.NETWORK_UNREACHABLE,
-    errno.ENETDOWN: Cause.NETWORK_UNREACHABLE,
-    errno.ETIMEDOUT: Cause.TIMEOUT,
-}
-
-
-def cause_of(error: OSError) -> Cause:
-    """The OONI failure string (df-007) of an OSError.  Raises the error itself if it has none."""
-    if isinstance(error, TimeoutError):
-        return Cause.TIMEOUT
-    try:
-        return _CAUSES[error.errno or 0]
-    except KeyError:
-        raise error from None
 
 
 async def play(script: Script[None], path: Path) -> Record:
