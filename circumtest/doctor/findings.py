@@ -58,8 +58,8 @@ ABILITIES = (
     Ability("network namespaces", "the lab cannot be built", STOCK_KERNEL),
     Ability("veth", "the lab cannot be built", f"sudo modprobe veth, or {STOCK_KERNEL}"),
     Ability(
-        "TUN device",
-        "wireguard-go cannot run: no `wireguard` tunnel in the lab",
+        "wireguard-go on TUN",
+        "no WireGuard server in the lab, so no `wireguard` tunnel there",
         "sudo modprobe tun && sudo chmod 0666 /dev/net/tun",
     ),
     Ability(

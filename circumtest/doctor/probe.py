@@ -6,10 +6,7 @@ with it.  It refuses to say what a refusal means (`circumtest.doctor.findings`).
 """
 
 import asyncio
-import fcntl
 import json
-import os
-import struct
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -20,9 +17,8 @@ from circumtest.doctor.findings import DONE, Refusal
 from circumtest.errors import EnvironmentUnfit
 from circumtest.netns import Netns
 from circumtest.process import ProcessEnded, run
+from circumtest.wireguard.device import wireguard_device
 
-_TUNSETIFF = 0x400454CA
-_IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _QUEUE_NUMBER = 17
 _QUEUE_RULES = f"""
 table inet doctor-queue {{
@@ -44,19 +40,13 @@ async def _veth(netns: Netns) -> None:
 
 
 async def _tun(netns: Netns) -> None:
-    await netns.acall(_make_tun)
-
-
-def _make_tun() -> None:
-    device = os.open("/dev/net/tun", os.O_RDWR)
-    try:
-        fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", b"tun0", _IFF_TUN | _IFF_NO_PI))
-    finally:
-        os.close(device)
+    async with wireguard_device(netns, "userspace"):
+        pass
 
 
 async def _wireguard(netns: Netns) -> None:
-    await netns.wireguard("wg0")
+    async with wireguard_device(netns, "kernel"):
+        pass
 
 
 async def _nft(netns: Netns) -> None:
@@ -93,7 +83,7 @@ async def _load(netns: Netns, text: str) -> None:
 
 PROBES: dict[str, Probe] = {
     "veth": _veth,
-    "TUN device": _tun,
+    "wireguard-go on TUN": _tun,
     "WireGuard in the kernel": _wireguard,
     "nftables": _nft,
     "nftables, all shipped policies": _policies,

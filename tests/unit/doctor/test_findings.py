@@ -31,14 +31,14 @@ def test_what_is_done_needs_no_remedy() -> None:
 
 def test_a_refusal_is_told_with_its_words_and_a_remedy() -> None:
     """Whoever reads it knows what is lost, why, and what to type."""
-    (finding,) = of_abilities({"TUN device": Refusal("[Errno 13] Permission denied")})
+    (finding,) = of_abilities({"wireguard-go on TUN": Refusal("[Errno 13] Permission denied")})
     text = render([finding])
 
     assert finding.state is State.MISSING
     assert "no `wireguard` tunnel" in text
     assert "Permission denied" in text
     assert "-> sudo modprobe tun && sudo chmod 0666 /dev/net/tun" in text
-    assert text.endswith("Missing: TUN device.")
+    assert text.endswith("Missing: wireguard-go on TUN.")
 
 
 def test_what_has_a_stand_in_is_only_a_limit() -> None:
