@@ -165,11 +165,12 @@ class UdpConn:
 class TcpConn:
     """A connected stream: chunks go to the sink as they come, writes wait for a full socket."""
 
-    __slots__ = ("_backlog", "_loop", "_remote", "_sink", "_sock")
+    __slots__ = ("_backlog", "_finishing", "_loop", "_remote", "_sink", "_sock")
 
     def __init__(self, sock: socket.socket, sink: Sink, remote: Address) -> None:
         self._sock, self._sink, self._remote = sock, sink, remote
         self._backlog = bytearray()
+        self._finishing = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock, self._readable)
 
@@ -197,6 +198,13 @@ class TcpConn:
             self._loop.remove_writer(self._sock)
             self._sock.close()
 
+    def finish(self) -> None:
+        """Close it when everything is written."""
+        if self._backlog:
+            self._finishing = True
+        else:
+            self.close()
+
     def _write(self, data: bytes | bytearray) -> int:
         """How many bytes are dealt with: all of them when the stream is broken."""
         try:
@@ -211,6 +219,8 @@ class TcpConn:
         del self._backlog[: self._write(self._backlog)]
         if not self._backlog and self._sock.fileno() >= 0:
             self._loop.remove_writer(self._sock)
+            if self._finishing:
+                self.close()
 
     def _readable(self) -> None:
         try:
