@@ -8,6 +8,7 @@ are somebody's replies from a wrong address are reported.
 import asyncio
 import errno
 import ipaddress
+import os
 import socket
 from collections.abc import Callable
 from typing import NoReturn
@@ -31,6 +32,11 @@ _MEANS: dict[int, tuple[TunnelFault, str]] = {
     Code.NOT_ALLOWED: (TunnelFault.AUTH, "the proxy's rules do not allow it"),
     Code.COMMAND_NOT_SUPPORTED: (TunnelFault.NO_DATA, "the proxy does not support the command"),
 }
+
+
+def said(error: OSError) -> str:
+    """What the system calls the error; asyncio's own words would tell the proxy's address."""
+    return os.strerror(error.errno).lower() if error.errno else "no answer"
 
 
 def raise_for(code: int) -> NoReturn:
@@ -72,8 +78,9 @@ async def associate(control: socket.socket, udp: socket.socket, proxy: Address) 
         while (reply := socks.reply(told)) is None:
             told += await _read(control, 1)
         if reply.code != Code.SUCCEEDED:
-            said = {code.value: code.name.lower() for code in Code}.get(reply.code, str(reply.code))
-            detail = f"the proxy refuses UDP ASSOCIATE: {said.replace('_', ' ')}"
+            known = {code.value: code.name.lower().replace("_", " ") for code in Code}
+            why = known.get(reply.code, f"code {reply.code}")
+            detail = f"the proxy refuses UDP ASSOCIATE: {why}"
             raise TunnelDown(TunnelFault.NO_UDP, detail)
         bound = ipaddress.ip_address(reply.host)
     except ValueError as error:
@@ -152,7 +159,7 @@ async def _write(control: socket.socket, data: bytes) -> None:
     try:
         await asyncio.get_running_loop().sock_sendall(control, data)
     except OSError as error:
-        raise _broken(error.strerror) from None
+        raise _broken(said(error)) from None
 
 
 async def _read(control: socket.socket, size: int) -> bytes:
@@ -162,12 +169,12 @@ async def _read(control: socket.socket, size: int) -> bytes:
         try:
             chunk = await asyncio.get_running_loop().sock_recv(control, size - len(data))
         except OSError as error:
-            raise _broken(error.strerror) from None
+            raise _broken(said(error)) from None
         if not chunk:
             raise _broken("it hung up")
         data += chunk
     return data
 
 
-def _broken(said: str | None) -> TunnelDown:
-    return TunnelDown(TunnelFault.HANDSHAKE, f"the connection to the proxy broke: {said}")
+def _broken(why: str) -> TunnelDown:
+    return TunnelDown(TunnelFault.HANDSHAKE, f"the connection to the proxy broke: {why}")

@@ -1,15 +1,21 @@
 """The one place where the name of a tunnel's server becomes an address.
 
 It refuses to resolve anything else: what is called is given by address, and inside a tunnel nothing
-is resolved.  In the lab there is no resolver, and a name fails at once.
+is resolved.  In the lab there is no resolver, and a name costs the patience of its own cell.
 """
 
 import asyncio
+import ctypes
 import ipaddress
+import os
 import socket
+import threading
+from concurrent.futures import Future
 
 from circumtest.model import Address
 from circumtest.netns import Netns
+
+_CLONE_NEWNET = 0x40000000
 
 
 async def resolve(underlay: Netns, host: str, port: int, timeout: float) -> Address:
@@ -21,6 +27,29 @@ async def resolve(underlay: Netns, host: str, port: int, timeout: float) -> Addr
         return Address(str(ipaddress.ip_address(host)), port)
     except ValueError:
         pass
+    answer: Future[str] = Future()
+    # A look-up cannot be interrupted, so it gets a thread to be left behind: on the namespace's own
+    # it would hold up every socket there.
+    args = os.dup(underlay.fd), host, answer
+    threading.Thread(target=_look_up, args=args, name=f"resolve {host}", daemon=True).start()
     async with asyncio.timeout(timeout):
-        found = await underlay.acall(socket.getaddrinfo, host, port, type=socket.SOCK_DGRAM)
-    return Address(str(found[0][4][0]), port)
+        return Address(await asyncio.wrap_future(answer), port)
+
+
+def _look_up(netns: int, host: str, answer: "Future[str]") -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    answer.set_running_or_notify_cancel()
+    try:
+        _check(libc.setns(netns, _CLONE_NEWNET))
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        answer.set_exception(error)
+    else:
+        answer.set_result(str(found[0][4][0]))
+    finally:
+        os.close(netns)
+
+
+def _check(result: int) -> None:
+    if result != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

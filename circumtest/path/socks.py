@@ -20,7 +20,7 @@ from circumtest.errors import TunnelDown
 from circumtest.model import Address, Transport, TunnelFault
 from circumtest.netns import Netns
 from circumtest.path import Conn, Sink
-from circumtest.path.associate import Association, associate, greet, raise_for
+from circumtest.path.associate import Association, associate, greet, raise_for, said
 from circumtest.path.direct import adopt_tcp, family
 from circumtest.wire.socks import Code
 
@@ -106,8 +106,8 @@ class SocksPath:
                 await asyncio.get_running_loop().sock_connect(sock, self._proxy.address)
         except OSError as error:
             sock.close()
-            said = "no answer" if isinstance(error, TimeoutError) else error.strerror
-            raise TunnelDown(TunnelFault.HANDSHAKE, f"cannot reach the proxy: {said}") from None
+            detail = f"cannot reach the proxy: {said(error)}"
+            raise TunnelDown(TunnelFault.HANDSHAKE, detail) from None
         except BaseException:
             sock.close()
             raise
@@ -136,7 +136,7 @@ class SocksPath:
             except TimeoutError:
                 raise self._silence(witness) from None
             except OSError as error:
-                detail = f"the connection to the proxy broke: {error.strerror or error}"
+                detail = f"the connection to the proxy broke: {said(error)}"
                 raise TunnelDown(TunnelFault.HANDSHAKE, detail) from None
             except ProxyError as error:
                 raise self._refusal(error) from None

@@ -171,7 +171,7 @@ async def _resolved(peers: tuple[Peer, ...], underlay: Netns, patience: float) -
             try:
                 address = await resolve(underlay, *peer.endpoint, patience)
             except OSError as error:
-                detail = f"cannot resolve {peer.endpoint[0]}: {error.strerror or error}"
+                detail = f"cannot resolve {peer.endpoint[0]}: {error.strerror or 'no answer'}"
                 raise TunnelDown(TunnelFault.HANDSHAKE, detail) from None
             peer = replace(peer, endpoint=(address.host, address.port))
         found.append(peer)

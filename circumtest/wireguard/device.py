@@ -78,9 +78,12 @@ async def wireguard_device(netns: Netns, kind: Kind = "auto") -> AsyncIterator[D
             return
     _tun_or_unfit()
     argv, env = ["wireguard-go", "-f", name], {"LOG_LEVEL": "verbose"}
-    async with daemon(netns, argv, env=env) as process:
-        await process.line("UAPI listener started", START)
-        yield _Userspace(netns, name, process)
+    try:
+        async with daemon(netns, argv, env=env) as process:
+            await process.line("UAPI listener started", START)
+            yield _Userspace(netns, name, process)
+    finally:
+        (_SOCKETS / f"{name}.sock").unlink(missing_ok=True)  # a killed daemon leaves it
 
 
 class _Kernel:
