@@ -149,9 +149,10 @@ class SocksPath:
         info = witness.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
         (received,) = struct.unpack_from("=Q", info, _BYTES_RECEIVED)
         before = 0 if self._proxy.version is Version.SOCKS4 else 4 if self._proxy.user else 2
-        if received >= before:
+        if received == before:
             return TimeoutError("the proxy says nothing about the target")
-        return TunnelDown(TunnelFault.HANDSHAKE, "the proxy does not answer")
+        half = "stops in the middle of a reply" if received > before else "does not answer"
+        return TunnelDown(TunnelFault.HANDSHAKE, f"the proxy {half}")
 
     def _refusal(self, error: ProxyError) -> Exception:
         code = error.error_code

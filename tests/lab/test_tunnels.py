@@ -370,6 +370,24 @@ def test_dante_refuses_a_wrong_password_and_no_password() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize("scheme", ["socks4", "socks4a"])
+def test_socks4_carries_tcp_over_ipv4_and_nothing_else(scheme: str) -> None:
+    """UDP is not among its transports by nature; IPv6 is a network that it does not reach."""
+
+    async def scene(place: Town) -> None:
+        async with Dante(login=False).serve(place) as fields:
+            url = fields["url"].replace("socks5", scheme).replace("//", "//someone@")
+            async with Socks(url=url).up(place.client) as path:
+                assert path.transports == {Transport.TCP}
+                assert await ask(path, Transport.TCP, FAR[4]) == (EXIT[4], b"hello")
+                with pytest.raises(OSError, match="IPv4 only"):
+                    await ask(path, Transport.TCP, FAR[6])
+                with pytest.raises(ConnectionRefusedError):
+                    await ask(path, Transport.TCP, Address(FAR[4].host, 9))
+
+    play(scene)
+
+
 def test_what_the_proxy_says_of_the_target_is_what_the_network_said() -> None:
     """A closed port is refused, a network that is not there unreachable: no fault of the tunnel."""
 

@@ -1,4 +1,4 @@
-"""dante at the exit: SOCKS5 with user, password and UDP ASSOCIATE, over IPv4 and IPv6.
+"""dante at the exit: SOCKS5 with user, password and UDP ASSOCIATE, over IPv4 and IPv6; SOCKS4.
 
 dante checks passwords against the system's own, so it runs in a mount namespace whose /etc/passwd
 and /etc/shadow hold one user made for this lab.  It keeps to one uid (a private world has no other)
@@ -28,7 +28,7 @@ logoutput: stderr
 {internal}
 {external}
 external.rotation: route
-socksmethod: username
+socksmethod: {method}
 clientmethod: none
 user.privileged: root
 user.unprivileged: root
@@ -54,9 +54,10 @@ _MOUNT_AND_RUN += ' exec "$2" -N 1 -f "$1/danted.conf"'
 
 @dataclass(frozen=True)
 class Dante:
-    """`port` is where it listens."""
+    """`port` is where it listens; without `login` it wants no password, and speaks SOCKS4 too."""
 
     port: int = 1080
+    login: bool = True
 
     @asynccontextmanager
     async def serve(self, lab: Site) -> AsyncIterator[dict[str, Any]]:
@@ -64,23 +65,26 @@ class Dante:
         password = secrets.token_urlsafe(12)
         hosts = sorted(lab.exit_addresses)
         with private_dir() as place:
-            _write(place, password, hosts, self.port)
+            _write(place, password if self.login else None, hosts, self.port)
             inner = ["sh", "-c", _MOUNT_AND_RUN, "sh", str(place), program("danted")]
             argv = ["unshare", "--mount", "--propagation", "private", *inner]
             async with daemon(lab.exit, argv, name="danted") as process:
                 host = address_of(lab, 4)
                 await listening(lab.exit, Address(host, self.port), process)
-                yield {"url": f"socks5://{USER}:{password}@{host}:{self.port}"}
+                login = f"{USER}:{password}@" if self.login else ""
+                yield {"url": f"socks5://{login}{host}:{self.port}"}
 
 
-def _write(place: Path, password: str, hosts: list[str], port: int) -> None:
+def _write(place: Path, password: str | None, hosts: list[str], port: int) -> None:
     config = _CONFIG.format(
         internal="\n".join(f"internal: {host} port = {port}" for host in hosts),
         external="\n".join(f"external: {host}" for host in hosts),
+        method="username" if password else "none",
     )
     (place / "danted.conf").write_text(config)
     (place / "passwd").write_text(f"root:x:0:0:root:/:/bin/false\n{USER}:x:0:0::/:/bin/false\n")
-    (place / "shadow").write_text(f"root:*:1::::::\n{USER}:{_crypt(password)}:1::::::\n")
+    hashed = _crypt(password) if password else "*"
+    (place / "shadow").write_text(f"root:*:1::::::\n{USER}:{hashed}:1::::::\n")
 
 
 def _crypt(password: str) -> str:
