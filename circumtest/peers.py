@@ -9,6 +9,7 @@ import base64
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 from typing import NamedTuple
 
@@ -156,14 +157,14 @@ def reach(
     vias: Callable[[], Iterable[Address]],
     until: float,
     beside: Callable[[], Iterable[Send]] = tuple,
-    overhear: Callable[[Arrival], object] = id,
+    overhear: Callable[[Arrival], object] = bool,
 ) -> Script[Address]:
     """Each peer asks the other, through the reflectors that `vias()` names, and is answered.
 
     Requests, then answers, are repeated every 500 ms: what comes before the other peer has joined
     is lost.  Returns the reflector through which all of it went.  `beside` is what else to send
-    with the requests, `overhear` gets every arrival meanwhile.  Raises HandshakeFailed like
-    `exchange`, at `until` (script time) at the latest.
+    with requests that are repeated, `overhear` gets every arrival meanwhile.  Raises
+    HandshakeFailed like `exchange`, at `until` (script time) at the latest.
     """
     caller, callee = ends
     names = _letters(rng, 4), _letters(rng, 4)
@@ -171,16 +172,17 @@ def reach(
     down = _Check(rng, names[1], names[0], controlling=False)
 
     def ask() -> Iterable[Send]:
-        yield from beside()
         for via in vias():
             yield callee.encode(down.request, via)
             yield caller.encode(up.request, via)
+        if next(rounds):
+            yield from beside()
 
     def asked(arrival: Arrival) -> Address | None:
         overhear(arrival)
         return requests(arrival, callee, up.is_request, caller, down.is_request)
 
-    requests, answers = _Both(), _Both()
+    requests, answers, rounds = _Both(), _Both(), count()
     left = until - (yield from now())
     via = yield from exchange(ask, asked, steady(INTERVAL, left), left)
 

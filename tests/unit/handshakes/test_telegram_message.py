@@ -53,7 +53,7 @@ def first_segment(handshake: TelegramMessage) -> bytes:
 def test_opening_is_the_size_of_the_first_segment(transport: str, inner: str) -> None:
     """The neutral control sends as many bytes; only random padding is beside it."""
     handshake = TelegramMessage(transport, inner)  # type: ignore[arg-type]
-    padded = "padded" == (inner if transport == "obfuscated2" else transport)
+    padded = (inner if transport == "obfuscated2" else transport) == "padded"
     extra = len(first_segment(handshake)) - handshake.opening
 
     assert 0 <= extra < 16 if padded else extra == 0
