@@ -36,7 +36,7 @@ A WireGuard peer that has nothing to say answers data with a keepalive after 10 
 
 _POLL = 0.02
 _NUDGE = 0.5
-_DISCARD = {4: "192.0.2.1", 6: "100::1"}
+_DISCARD = {4: "192.0.2.254", 6: "100::1"}
 """Where the first packet goes: a documentation address (RFC 5737), the discard prefix (6666)."""
 
 
