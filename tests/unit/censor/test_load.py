@@ -32,7 +32,7 @@ def test_the_policies_are_those_that_are_documented() -> None:
         "wireguard-initiation",
     ]
     assert policy("open").rules == ()
-    assert {rule.action for rule in policy("ru-calls-2025-08").rules} == {Lose(0.9)}
+    assert {rule.action for rule in policy("ru-calls-2025-08").rules} == {Lose(0.6)}
     assert {rule.after for rule in policy("ru-calls-2025-08").rules} == {25}
     assert {rule.action for rule in policy("ru-calls-2025-09").rules} == {Drop()}
 
