@@ -1,0 +1,159 @@
+"""Simulator and lab agree: every handshake behind every policy dies at the same stage, of the same
+cause, by the same rule, or lives, in virtual time as in real namespaces and the real kernel.
+
+All are played once, side by side in labs of their own; the tests below read what was seen.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+
+from circumtest import configs
+from circumtest.censor.enforce import apply, hits
+from circumtest.censor.load import policy
+from circumtest.censor.policy import Censor, Policy
+from circumtest.errors import TunnelDown
+from circumtest.lab.servers.wireguard_go import WireguardGo
+from circumtest.lab.topology import lab
+from circumtest.model import Failure, Level, Outcome, Success, TunnelFault
+from circumtest.play import play
+from circumtest.registry import HANDSHAKES, kinds, load
+from circumtest.script import Handshake
+from circumtest.simulate import far_end, simulate
+from circumtest.tunnels.wireguard import Wireguard
+
+SIDE_BY_SIDE = 8
+"""Labs at a time."""
+SEED = 1
+ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{kind: (kind, {}) for kind in kinds(HANDSHAKES)},
+    "stun-binding on 1400": ("stun-binding", {"port": 1400}),
+}
+POLICIES = configs.names("policies")
+WITNESSES = {
+    "whatsapp-call": "whatsapp-call",
+    "whatsapp-call-loss": "whatsapp-call",
+    "telegram-turn": "stun-binding on 1400",
+    "telegram-reflector": "telegram-call-udp",
+    "telegram-call-loss": "telegram-call-udp",
+}
+"""The handshake that misses a rule when it is switched off."""
+TUNNEL = "wireguard"
+
+
+class Case(NamedTuple):
+    """A handshake (or the tunnel) behind a policy, over IPv4 or IPv6, perhaps less one rule."""
+
+    row: str
+    policy: str
+    version: int = 4
+    less: str = ""
+
+    def censor(self) -> Policy:
+        whole = policy(self.policy)
+        assert not self.less or self.less in {rule.id for rule in whole.rules}
+        return replace(whole, rules=tuple(r for r in whole.rules if r.id != self.less))
+
+    def handshake(self) -> Handshake:
+        kind, options = ROWS[self.row]
+        made: Handshake = load(HANDSHAKES, kind, "test", "")(**options, level=Level.QUICK)
+        return made
+
+
+class Seen(NamedTuple):
+    """The outcome, without its words, and the rules that dropped anything."""
+
+    outcome: Outcome | TunnelFault
+    guilty: frozenset[str]
+
+
+V4 = [Case(row, name) for row in ROWS for name in POLICIES]
+V6 = [Case(row, name, 6) for row in WITNESSES.values() for name in POLICIES]
+RULES = [(name, rule.id) for name in POLICIES for rule in policy(name).rules]
+LESS = [Case(WITNESSES.get(rule, TUNNEL), name, less=rule) for name, rule in RULES]
+TUNNELS = [Case(TUNNEL, name) for name in POLICIES]
+
+
+def simulated(case: Case) -> Seen:
+    """In virtual time."""
+    handshake, censor = case.handshake(), Censor(case.censor(), SEED)
+    target, services = far_end(handshake, case.version)
+    record = simulate(handshake.script(target, Random(SEED)), services, censor)
+    return Seen(plain(record.outcome), guilty(censor.hits))
+
+
+async def real(case: Case, gate: asyncio.Semaphore) -> Seen:
+    """In a lab of its own."""
+    async with gate, lab() as it:
+        await apply(it.censor, case.censor())
+        if case.row == TUNNEL:
+            outcome: Outcome | TunnelFault = Success()
+            async with WireguardGo().serve(it) as server:
+                try:
+                    async with Wireguard(**server, patience=3.0).up(it.client):
+                        pass
+                except TunnelDown as down:
+                    outcome = down.fault
+        else:
+            handshake = case.handshake()
+            target = await it.serve(handshake, case.row, case.version)
+            record = await play(handshake.script(target, Random(SEED)), it.outside)
+            outcome = plain(record.outcome)
+        return Seen(outcome, guilty(await hits(it.censor)))
+
+
+def plain(outcome: Outcome) -> Outcome:
+    """A failure is compared by stage and cause."""
+    return Failure(outcome.stage, outcome.cause) if isinstance(outcome, Failure) else outcome
+
+
+def guilty(dropped: Mapping[str, int]) -> frozenset[str]:
+    """The rules that dropped something."""
+    return frozenset(rule for rule, packets in dropped.items() if packets)
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[Case, Seen]:
+    """What became of every case in the lab."""
+
+    async def all_of_them() -> dict[Case, Seen]:
+        cases = list(dict.fromkeys([*V4, *V6, *LESS, *TUNNELS]))
+        gate = asyncio.Semaphore(SIDE_BY_SIDE)
+        results = await asyncio.gather(*(real(case, gate) for case in cases))
+        return dict(zip(cases, results, strict=True))
+
+    return asyncio.run(all_of_them())
+
+
+def spelled(case: Case) -> str:
+    """A case as a test's name."""
+    return "-".join(str(word) for word in case if word)
+
+
+@pytest.mark.parametrize("case", dict.fromkeys([*V4, *V6]), ids=spelled)
+def test_simulator_and_lab_agree(case: Case, seen: dict[Case, Seen]) -> None:
+    """The same outcome, stage and cause, and the same rules that dropped something."""
+    assert seen[case] == simulated(case)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_new_tunnel_meets_the_rule_about_initiations_only(
+    name: str, seen: dict[Case, Seen]
+) -> None:
+    """WireGuard comes up behind every policy but calls-and-wireguard."""
+    blocked = Seen(TunnelFault.HANDSHAKE, frozenset({"wireguard-initiation"}))
+    free = Seen(Success(), frozenset())
+    assert seen[Case(TUNNEL, name)] == (blocked if name == "calls-and-wireguard" else free)
+
+
+@pytest.mark.parametrize("case", LESS, ids=spelled)
+def test_switching_a_rule_off_in_the_kernel_is_noticed(case: Case, seen: dict[Case, Seen]) -> None:
+    """With all rules the witness fails, and by that rule; without it, it succeeds."""
+    whole = seen[case._replace(less="")]
+    assert whole.outcome != Success()
+    assert whole.guilty == {case.less}
+    assert seen[case].outcome == Success()
