@@ -1,0 +1,172 @@
+"""What scripts/kernel-test runs inside the emulated machine: the branches that need a stock kernel.
+
+Prints one line of JSON.  Clocks are slow there (emulation, about ten times), so everything waits
+patiently, and nothing here says anything about speed.
+"""
+
+import asyncio
+import json
+import os
+import re
+import socket
+import sys
+import time
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path as File
+from typing import Literal
+
+from circumtest import sandbox
+from circumtest.errors import TunnelDown
+from circumtest.lab.servers.wireguard_go import WireguardGo
+from circumtest.lab.topology import Lab, lab
+from circumtest.model import Address, Cause, Transport, TunnelFault
+from circumtest.path import Path
+from circumtest.process import run
+from circumtest.tunnels.wireguard import Wireguard
+
+PATIENCE = 30.0
+FAR = {4: Address("192.0.2.10", 9000), 6: Address("2001:db8:4::2", 9000)}
+DELAY = 0.2
+
+
+@asynccontextmanager
+async def echo(place: Lab) -> AsyncIterator[None]:
+    """In the services' namespace, UDP: what comes in goes back behind the address it came from."""
+    loop = asyncio.get_running_loop()
+    sockets = []
+    for remote in FAR.values():
+        family = socket.AF_INET6 if remote.version == 6 else socket.AF_INET
+        sock = place.services.socket(family, socket.SOCK_DGRAM)
+        sock.bind(remote)
+        loop.add_reader(sock, _back, sock)
+        sockets.append(sock)
+    try:
+        yield
+    finally:
+        for sock in sockets:
+            loop.remove_reader(sock)
+            sock.close()
+
+
+def _back(sock: socket.socket) -> None:
+    data, source = sock.recvfrom(4096)
+    sock.sendto(source[0].encode() + b"|" + data, source)
+
+
+async def ask(path: Path, remote: Address) -> tuple[str, float]:
+    """Whom the far end saw, and after how many seconds its answer came."""
+    answer: asyncio.Future[bytes | Cause] = asyncio.get_running_loop().create_future()
+
+    def sink(data: bytes | Cause, source: Address) -> None:
+        if not answer.done():
+            answer.set_result(data)
+
+    conn = await path.open(Transport.UDP, remote, sink, PATIENCE)
+    try:
+        begun = time.monotonic()
+        conn.send(b"hello", remote)
+        data = await asyncio.wait_for(answer, PATIENCE)
+    finally:
+        conn.close()
+    assert isinstance(data, bytes), data
+    return data.partition(b"|")[0].decode(), time.monotonic() - begun
+
+
+async def wireguard(place: Lab, device: Literal["auto", "kernel"]) -> str:
+    """A tunnel between two kernel devices carries both families and leaves by the exit."""
+    async with WireguardGo(device=device).serve(place) as fields:
+        tunnel = Wireguard(**fields, device=device, patience=PATIENCE)
+        async with tunnel.up(place.client) as path:
+            assert path.device.kind == "kernel", path.device.kind
+            assert not _running("wireguard-go"), "wireguard-go runs"
+            for remote in FAR.values():
+                seen, _ = await ask(path, remote)
+                assert seen in place.exit_addresses, seen
+            told = path.device.counters()
+            assert told.handshake, "no handshake is told of"
+            assert path.fault() is None
+            inside = set(await path.inside.links())
+            assert inside == {"lo", path.device.name}, inside
+    left = set(await place.client.links()) | set(await place.exit.links())
+    assert not [name for name in left if name.startswith("wg")], left
+    return "handshake, IPv4 and IPv6 by the exit"
+
+
+async def wrong_key(place: Lab) -> str:
+    """A stranger gets no handshake from the kernel either."""
+    async with WireguardGo(device="kernel").serve(place) as fields:
+        text = re.sub("PresharedKey = .*", f"PresharedKey = {'A' * 43}=", fields["text"])
+        try:
+            async with Wireguard(text=text, device="kernel", patience=3).up(place.client):
+                pass
+        except TunnelDown as down:
+            if down.fault is TunnelFault.HANDSHAKE:
+                return "no handshake"
+            raise
+    raise AssertionError("it came up")
+
+
+async def netem(place: Lab) -> str:
+    """A delay that the kernel adds is a delay that an echo takes."""
+    argv = ["tc", "qdisc", "add", "dev", "backbone", "root", "netem", "delay", f"{DELAY * 1000}ms"]
+    await run(place.services, argv, timeout=PATIENCE)
+    _, seconds = await ask(place.outside, FAR[4])
+    await run(place.services, ["tc", "qdisc", "del", "dev", "backbone", "root"], timeout=PATIENCE)
+    assert seconds >= DELAY, seconds
+    return f"{seconds:.3f} s"
+
+
+async def queue(place: Lab) -> str:
+    """A rule that hands packets to a program is accepted, and lets them pass without one."""
+    table = """table inet probe {
+        chain pass { type filter hook forward priority 0
+            udp dport 9000 counter queue num 7 bypass
+        }
+    }"""
+    await run(place.censor, ["nft", "-f", "-"], input=table.encode(), timeout=PATIENCE)
+    await ask(place.outside, FAR[4])
+    said = await run(place.censor, ["nft", "list", "table", "inet", "probe"], timeout=PATIENCE)
+    await run(place.censor, ["nft", "delete", "table", "inet", "probe"], timeout=PATIENCE)
+    assert "packets 0" not in said, said
+    return "accepted"
+
+
+async def everything() -> dict[str, str]:
+    """Each check by name: what it found, or how it failed."""
+    checks: dict[str, Callable[[Lab], Awaitable[str]]] = {
+        "wireguard-kernel": lambda place: wireguard(place, "kernel"),
+        "wireguard-auto": lambda place: wireguard(place, "auto"),
+        "wireguard-wrong-key": wrong_key,
+        "netem": netem,
+        "nft-queue": queue,
+    }
+    found: dict[str, str] = {}
+    async with lab() as place, echo(place):
+        for name, check in checks.items():
+            try:
+                found[name] = await asyncio.wait_for(check(place), 2 * PATIENCE)
+            except Exception as error:  # noqa: BLE001  # the next check still has something to say
+                traceback.print_exc()
+                found[name] = f"FAILED {type(error).__name__}: {error}"
+    return found
+
+
+def _running(name: str) -> bool:
+    return any(file.read_text().strip() == name for file in File("/proc").glob("[0-9]*/comm"))
+
+
+def main() -> int:
+    """Run everything and print the line."""
+    begun = time.monotonic()
+    found = asyncio.run(everything())
+    ok = not any(said.startswith("FAILED") for said in found.values())
+    seconds = round(time.monotonic() - begun, 1)
+    line = {"kernel-test": os.uname().release, "ok": ok, "seconds": seconds, "checks": found}
+    print(json.dumps(line))  # noqa: T201  # the console is all that comes back
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(sandbox.run_inside(main))
