@@ -68,19 +68,18 @@ def first(count: int) -> list[Seen]:
 def test_a_tcp_stream_of_a_real_engine_is_read_and_written_to_the_byte() -> None:
     """Each client's stream: preamble, hello of 20 bytes, then data."""
     streams: dict[int, bytes] = {}
-    for seen in list(payloads("tg_reflector_tcp_setup"))[:60]:
+    for seen in payloads("tg_reflector_tcp_setup"):
         if not seen.down:
             streams[seen.client] = streams.get(seen.client, b"") + seen.data
     assert len(streams) == 2
     for stream in streams.values():
         hello, *rest = Framer(Framing.INTERMEDIATE).feed(stream[len(reflector.PREAMBLE) :])
         again = reflector.PREAMBLE + reflector.frame(reflector.parse_tcp_hello(hello).pack())
-        assert stream.startswith(again)
         assert len(again) == 28
-        assert rest
+        assert len(rest) > 20
         for packet in rest:
             again += reflector.frame(reflector.parse_data(packet).pack())
-        assert stream.startswith(again)
+        assert stream == again
 
 
 def test_self_info_carries_ipv6_as_it_is() -> None:
