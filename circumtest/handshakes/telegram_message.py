@@ -84,14 +84,16 @@ class TelegramMessage:
         """One connection to the first of `target`, one question, one answer."""
         patience = PACES[self.level].patience
         yield from enter(Stage.SIGNALLING)
+        until = (yield from now()) + patience
         channel = yield from open_tcp(target[0], patience)
         client = _Client(self._framing, self._cipher(rng), rng.randbytes(mtproto.NONCE))
-        question = client.ask((yield from now()), rng)
+        at = yield from now()
+        question = client.ask(at, rng)
 
         def request() -> Iterable[Send]:
             return (Send(channel, question, channel.remote),)
 
-        yield from exchange(request, client.accept, (0.0,), patience)
+        yield from exchange(request, client.accept, (0.0,), until - at)
 
     def _cipher(self, rng: Random) -> tuple[bytes, Obfuscation | None]:
         """What goes out first, and the keystreams, if any."""
