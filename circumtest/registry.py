@@ -45,20 +45,29 @@ def build(group: str, table: Mapping[str, Any], where: str, place: str) -> Any:
 
     Raises ConfigError naming file, table and key for unknown keys, wrong types and missing fields.
     """
+    cls, fields = check_keys(group, table, where, place)
+    return convert(fields, cls, where, place)
+
+
+def check_keys(
+    group: str, table: Mapping[str, Any], where: str, place: str
+) -> tuple[type[Any], dict[str, Any]]:
+    """The class behind `kind` and the other keys, each of which is a field of it.
+
+    Raises ConfigError for a missing or unknown kind and for unknown keys.
+    """
     fields = dict(table)
     kind = fields.pop("kind", None)
     if not isinstance(kind, str):
-        raise ConfigError(
-            where, f"{place}, key `kind`", "is missing", f"one of: {', '.join(kinds(group))}"
-        )
+        known = f"one of: {', '.join(kinds(group))}"
+        raise ConfigError(where, f"{place}, key `kind`", "is missing", known)
     cls = load(group, kind, where, f"{place}, key `kind`")
     names = [field.name for field in dataclasses.fields(cls) if field.init]
     for key in fields:
         if key not in names:
-            raise ConfigError(
-                where, f"{place}, key `{key}`", f"{kind} has no such key", suggest(key, names)
-            )
-    return convert(fields, cls, where, place)
+            problem = f"{kind} has no such key"
+            raise ConfigError(where, f"{place}, key `{key}`", problem, suggest(key, names))
+    return cls, fields
 
 
 def convert(value: Any, cls: Any, where: str, place: str) -> Any:

@@ -1,0 +1,204 @@
+"""What a run was, and what comparing its arms gave: the values between running and showing.
+
+It refuses to compute: `circumtest.plan` fills the outline, `circumtest.compare` the rest, and
+`circumtest.report` shows them.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from circumtest.model import Cell, Level, Role, Stage, Transport
+
+OPEN = "open"
+"""The policy that restricts nothing: the negative control of every plan that has it."""
+NONE = "none"
+ISOLATED = "isolated"
+CONTROL_TUNNELS = (NONE, ISOLATED)
+"""Kinds of tunnel that are controls: nothing is ever claimed of them."""
+
+
+# ------------------------------------------------------------------ what was tried
+
+
+class TunnelOutline(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tunnel as the plan names it; `server` is the lab server it leads to, or ""."""
+
+    name: str
+    kind: str
+    server: str = ""
+
+
+class HandshakeOutline(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A handshake as the plan names it; `messaging` is the kind of its app's messaging, or ""."""
+
+    name: str
+    kind: str
+    role: Role
+    transport: Transport
+    level: Level
+    messaging: str = ""
+
+
+class Outline(msgspec.Struct, frozen=True):
+    """All that a reader needs to know of a plan, without its secrets or any plugin of it.
+
+    `hash` is the plan's (hexadecimal SHA-256), `blocks` how many each cell was meant to have.
+    """
+
+    name: str
+    summary: str
+    hash: str
+    seed: int
+    blocks: int
+    level: Level
+    stop_early: bool
+    targets: tuple[str, ...]
+    policies: tuple[str, ...]
+    tunnels: tuple[TunnelOutline, ...]
+    handshakes: tuple[HandshakeOutline, ...]
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell, in the plan's order: policies, targets, handshakes, tunnels."""
+        return tuple(
+            Cell(tunnel.name, handshake.name, target, policy)
+            for policy in self.policies
+            for target in self.targets
+            for handshake in self.handshakes
+            for tunnel in self.tunnels
+        )
+
+    def claims(self) -> tuple[Cell, ...]:
+        """The cells about which something is claimed: calls, through tunnels that are no control.
+
+        They are one family: the more claims, the stronger each one's evidence has to be.
+        """
+        calls = {one.name for one in self.handshakes if one.role is Role.CALL}
+        tunnels = {one.name for one in self.tunnels if one.kind not in CONTROL_TUNNELS}
+        return tuple(c for c in self.cells() if c.handshake in calls and c.tunnel in tunnels)
+
+
+# ------------------------------------------------------------------ what was found
+
+
+class ArmState(StrEnum):
+    """What may be said of one arm; RESTRICTED of the outside only, beside controls that passed."""
+
+    WORKS = "works"
+    RESTRICTED = "restricted"
+    FAILS = "fails"
+    UNCLEAR = "unclear"
+
+
+class VerdictKind(StrEnum):
+    BYPASSES = "bypasses"
+    DOES_NOT_BYPASS = "does-not-bypass"
+    NOT_NEEDED = "not-needed"
+    BREAKS_CALLS = "breaks-calls"
+    DEGRADES = "degrades"
+    TUNNEL_DOWN = "tunnel-down"
+    UNSUPPORTED = "unsupported"
+    INCONCLUSIVE = "inconclusive"
+    CONTROL_OK = "control-ok"
+    CONTROL_FAILED = "control-failed"
+    CONTEXT = "context"
+    """Messaging and neutral traffic: shown beside the calls, never claimed upon."""
+
+
+class Doubt(StrEnum):
+    """Why a comparison is inconclusive."""
+
+    ENVIRONMENT = "environment"
+    INVALID = "invalid"
+    LEAK = "leak"
+    TOO_FEW = "too-few"
+    UNSTEADY = "unsteady"
+    """No number of blocks would do: an arm neither works nor fails."""
+
+
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the comparison allows one to say.
+
+    `reason` is the tunnel's fault, the Doubt, what failed of a control, or the inside arm's state
+    in a context cell.  `needed` is how many blocks would do, where too few were played.
+    """
+
+    kind: VerdictKind
+    reason: str = ""
+    needed: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind}({self.reason})" if self.reason else str(self.kind)
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """Successes of n, with Wilson's 95 % limits."""
+
+    successes: int
+    n: int
+    low: float
+    high: float
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """Inside minus outside rate, with Newcombe's 95 % limits for pairs."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+class Death(msgspec.Struct, frozen=True):
+    """Where and how most failures of an arm died: `count` of its `failures`.
+
+    `how`: silent, reset, refused, unreachable, one-way, frozen after n packets, lossy, ...
+    """
+
+    stage: Stage
+    how: str
+    count: int
+    failures: int
+
+    def __str__(self) -> str:
+        return f"{self.stage} ({self.how})"
+
+
+class ArmFinding(msgspec.Struct, frozen=True):
+    """One arm of a cell."""
+
+    state: ArmState
+    rate: Rate
+    death: Death | None = None
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """Outside against inside in one cell.
+
+    `blocks` were played whole, `pairs` of them count; `voids` says why the others do not.
+    `p` is exact McNemar's, or the anytime-valid one where the plan stops early; `p_adjusted` is
+    Holm's over all claims of the run, None where nothing is claimed.
+    """
+
+    cell: Cell
+    role: Role
+    claim: bool
+    blocks: int
+    pairs: int
+    outside: ArmFinding
+    inside: ArmFinding
+    difference: Difference
+    p: float
+    p_adjusted: float | None
+    verdict: Verdict
+    voids: dict[str, int] = {}
+    messaging: str = ""
+    leak: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+class Findings(msgspec.Struct, frozen=True):
+    """Everything that a run allows one to say, and what it does not show."""
+
+    outline: Outline
+    comparisons: tuple[Comparison, ...]
+    warnings: tuple[str, ...]

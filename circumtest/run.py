@@ -1,0 +1,180 @@
+"""Carrying a plan out: its cells side by side, on every core, each in labs of its own.
+
+Every finished trial is on disk before the next one of its lane begins, so whatever ends a run, a
+later one goes on where it stopped.  It refuses to compare: what is on disk is all that it leaves.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from circumtest import store
+from circumtest.compare import Blocks, decided, group
+from circumtest.errors import EnvironmentUnfit
+from circumtest.model import Arm, Cell, Trial
+from circumtest.plan import Plan
+from circumtest.scene import Save, Scene
+
+BUILDS = 2
+"""Labs that one worker builds at the same time: more would only make each of them later."""
+POLL = 0.5
+"""Seconds between two looks at how far the workers are."""
+GRACE = 10.0
+"""Seconds that workers have to take their labs down before they are killed."""
+UNFIT, INTERNAL, INTERRUPTED = 4, 70, 130
+
+Progress = Callable[[int, int], None]
+"""Told how many trials are done, and how many there are."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A share of one cell's blocks: what is played in one lab, one trial after the other."""
+
+    cell: Cell
+    blocks: tuple[int, ...]
+
+
+def lanes(plan: Plan) -> list[Lane]:
+    """The plan cut into lanes, the longest first, so that the last ones to end are short."""
+    cells = sorted(plan.outline.cells(), key=lambda cell: -plan.seconds(cell))
+    blocks = range(plan.outline.blocks)
+    return [
+        Lane(cell, tuple(blocks[first :: plan.lanes]))
+        for cell in cells
+        for first in range(min(plan.lanes, plan.outline.blocks))
+    ]
+
+
+def carry_out(plan: Plan, folder: Path, jobs: int, progress: Progress) -> int:
+    """Play what is missing of `plan` in `folder`, inside the sandbox, with `jobs` processes.
+
+    Returns 0, or the exit code of what stopped it: 4 (a full disk, a machine that cannot), 70 (a
+    bug; its traceback is on stderr), 130 (interrupted).  What was finished is on disk in any case.
+    """
+    writer = store.Writer(folder)
+    writer.mend()
+    writer.close()
+    trials, _ = store.read(folder)
+    done = group(trials)
+    todo = lanes(plan)
+    context = multiprocessing.get_context("fork")
+    workers = [
+        context.Process(target=_worker, args=(plan, folder, todo[n::jobs], done), daemon=True)
+        for n in range(jobs)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        code = _watch(workers, folder, plan, progress)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    finally:
+        _stop(workers)
+    if code == 0:
+        store.finish(folder)
+    return code
+
+
+def _watch(workers: Sequence[BaseProcess], folder: Path, plan: Plan, progress: Progress) -> int:
+    """Wait for all workers, or for the first that fails; its exit code."""
+    total = plan.outline.blocks * len(Arm) * len(plan.outline.cells())
+    counter = _Lines(folder / store.TRIALS)
+    running = list(workers)
+    while running:
+        wait([worker.sentinel for worker in running], timeout=POLL)
+        progress(counter.count(), total)
+        for worker in [worker for worker in running if worker.exitcode is not None]:
+            running.remove(worker)
+            if worker.exitcode:
+                return worker.exitcode if worker.exitcode in (UNFIT, INTERRUPTED) else INTERNAL
+    return 0
+
+
+def _stop(workers: Sequence[BaseProcess]) -> None:
+    for worker in workers:
+        if worker.exitcode is None and worker.pid:
+            os.kill(worker.pid, signal.SIGINT)
+    for worker in workers:
+        worker.join(GRACE)
+        if worker.exitcode is None:
+            worker.kill()
+            worker.join()
+
+
+class _Lines:
+    """Counts the lines of a file that grows, reading only what is new."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._at, self._lines = file, 0, 0
+
+    def count(self) -> int:
+        with self._file.open("rb") as data:
+            data.seek(self._at)
+            new = data.read()
+        self._at += len(new)
+        self._lines += new.count(b"\n")
+        return self._lines
+
+
+# ------------------------------------------------------------------ one worker
+
+
+def _worker(plan: Plan, folder: Path, share: Sequence[Lane], done: dict[Cell, Blocks]) -> None:
+    try:
+        asyncio.run(_play(plan, folder, share, done))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except ExceptionGroup as several:
+        unfit, bugs = several.split(EnvironmentUnfit)
+        if bugs is not None:
+            raise
+        print(f"circumtest: {_first(unfit)}", file=sys.stderr)  # noqa: T201
+        sys.exit(UNFIT)
+
+
+def _first(error: BaseException | None) -> BaseException | None:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _play(plan: Plan, folder: Path, share: Sequence[Lane], done: dict[Cell, Blocks]) -> None:
+    gate = asyncio.Semaphore(BUILDS)
+    writer = store.Writer(folder)
+    disk = ThreadPoolExecutor(1, "disk")
+    loop = asyncio.get_running_loop()
+
+    async def save(trial: Trial) -> None:
+        await loop.run_in_executor(disk, writer.append, trial)
+        blocks = done.setdefault(trial.cell, {})
+        blocks.setdefault(trial.block, {})[trial.arm] = trial.record
+
+    try:
+        async with asyncio.TaskGroup() as group_:
+            for lane in share:
+                group_.create_task(_lane(plan, lane, done, gate, save))
+    finally:
+        disk.shutdown()
+        writer.close()
+
+
+async def _lane(
+    plan: Plan,
+    lane: Lane,
+    done: dict[Cell, Blocks],
+    gate: asyncio.Semaphore,
+    save: Save,
+) -> None:
+    blocks = done.setdefault(lane.cell, {})
+    before = frozenset((number, arm) for number, block in blocks.items() for arm in block)
+    scene = Scene(plan, lane.cell, before)
+    await scene.play(lane.blocks, gate, save, lambda: decided(plan.outline, lane.cell, blocks))

@@ -1,0 +1,124 @@
+"""One cell played in a lab of its own: the arms of its blocks, in the plan's order.
+
+A tunnel that does not come up costs its own cell only: its inside arms are INVALID, the outside
+ones are played all the same.  It refuses to judge, and to know how many cells there are.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from circumtest.censor import enforce
+from circumtest.censor.load import policy
+from circumtest.errors import EnvironmentUnfit, TunnelDown
+from circumtest.lab.topology import Lab, lab
+from circumtest.model import (
+    Address,
+    Arm,
+    Cell,
+    Invalid,
+    Record,
+    Trial,
+    TunnelFault,
+    Unsupported,
+)
+from circumtest.path import Path
+from circumtest.plan import Plan
+from circumtest.play import play
+from circumtest.script import Handshake
+
+INSIDE = frozenset({Arm.INSIDE, Arm.INSIDE_CONTROL})
+CONTROLS = frozenset({Arm.OUTSIDE_CONTROL, Arm.INSIDE_CONTROL})
+
+Save = Callable[[Trial], Awaitable[None]]
+"""Puts a finished trial on disk; the next one begins when it is there."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where a cell is played: the two paths, or why there is no inside, and the target."""
+
+    outside: Path
+    inside: Path | TunnelDown
+    target: Sequence[Address]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A cell of a plan, and which of its trials are on disk already."""
+
+    plan: Plan
+    cell: Cell
+    done: Collection[tuple[int, Arm]]
+
+    async def play(
+        self, blocks: Sequence[int], gate: asyncio.Semaphore, save: Save, enough: Callable[[], bool]
+    ) -> None:
+        """Play what is missing of `blocks` until there is `enough`, in a lab of its own.
+
+        `gate` bounds how many labs are built at the same time.  Raises EnvironmentUnfit when the
+        lab itself cannot be built here.
+        """
+        if all((block, arm) in self.done for block in blocks for arm in Arm):
+            return
+        async with self._ground(gate) as ground:
+            for block in blocks:
+                if enough():
+                    return
+                for arm in self.plan.order(self.cell, block):
+                    if (block, arm) not in self.done:
+                        started = time.time()
+                        record = await self._try(ground, block, arm)
+                        await save(Trial(self.cell, block, arm, started, record))
+
+    async def _try(self, ground: Ground, block: int, arm: Arm) -> Record:
+        handshake = self._handshake
+        if arm in CONTROLS:
+            handshake = self.plan.control(self.cell)
+        path = ground.inside if arm in INSIDE else ground.outside
+        if isinstance(path, TunnelDown):
+            return Record(Invalid("tunnel-down", path.fault, path.detail), 0.0)
+        transport = handshake.listen.transport
+        if transport not in path.transports:
+            return Record(Unsupported(f"{path.name} does not carry {transport}"), 0.0)
+        rng = self.plan.rng(self.cell, block, arm)
+        return await play(handshake.script(ground.target[: handshake.listen.hosts], rng), path)
+
+    @property
+    def _handshake(self) -> Handshake:
+        return self.plan.handshake(self.cell.handshake)
+
+    @asynccontextmanager
+    async def _ground(self, gate: asyncio.Semaphore) -> AsyncIterator[Ground]:
+        async with AsyncExitStack() as stack:
+            async with gate:
+                here = await stack.enter_async_context(lab())
+                await enforce.apply(here.censor, policy(self.cell.policy))
+                target = await here.serve(
+                    self._handshake,
+                    self.cell.handshake,
+                    self.plan.version(self.cell.target),
+                    beside=[self.plan.control(self.cell).answerer()],
+                )
+                fields = await self._server(stack, here)
+            yield Ground(here.outside, await self._bring_up(stack, here, fields), target)
+
+    async def _server(self, stack: AsyncExitStack, here: Lab) -> dict[str, Any]:
+        """Start what stands at the exit; the fields that it gives to the client's tunnel."""
+        server = self.plan.server(self.cell.tunnel)
+        return await stack.enter_async_context(server.serve(here)) if server else {}
+
+    async def _bring_up(
+        self, stack: AsyncExitStack, here: Lab, fields: dict[str, Any]
+    ) -> Path | TunnelDown:
+        tunnel = self.plan.tunnel(self.cell.tunnel, fields)
+        try:
+            path: Path = await stack.enter_async_context(tunnel.up(here.client))
+        except TunnelDown as down:
+            return down
+        except EnvironmentUnfit as unfit:
+            return TunnelDown(TunnelFault.BINARY, str(unfit))
+        return path

@@ -1,0 +1,235 @@
+"""Results on disk: a folder a run, a line a trial, nothing half-written.
+
+`run.json` says what was run and is replaced whole; `trials.jsonl` only grows, one synced line a
+trial.  Reading keeps every whole line and reports the rest.  It refuses to change what is there.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from circumtest import __version__
+from circumtest.errors import ConfigError, EnvironmentUnfit
+from circumtest.finding import Outline
+from circumtest.model import Arm, Trial
+
+FORMAT = 1
+"""The version of both files; a reader of this version reads this one only."""
+RUN, TRIALS, LOCK = "run.json", "trials.jsonl", ".lock"
+ARMS = len(Arm)
+
+
+class Run(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`run.json`.  Times are seconds since the Unix epoch; `finished` is None while it is not."""
+
+    v: int
+    outline: Outline
+    started: float
+    versions: dict[str, str]
+    finished: float | None = None
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A line of `trials.jsonl`."""
+
+    v: int
+    trial: Trial
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_line = msgspec.json.Decoder(Line).decode
+_decode_run = msgspec.json.Decoder(Run).decode
+
+
+# ------------------------------------------------------------------ writing
+
+
+def create(folder: Path, outline: Outline) -> Run:
+    """Begin a run in `folder`, or find there the one that began.
+
+    Raises ConfigError when the folder holds a run of another plan, EnvironmentUnfit when the disk
+    does not take it.
+    """
+    if (folder / RUN).exists():
+        run = load(folder)
+        if run.outline.hash != outline.hash:
+            raise ConfigError(
+                str(folder),
+                "",
+                f"holds a run of another plan, {run.outline.name!r}",
+                "name another folder with -o",
+            )
+        return run
+    versions = {
+        "circumtest": __version__,
+        "python": platform.python_version(),
+        "kernel": f"{platform.system()} {platform.release()}",
+    }
+    run = Run(FORMAT, outline, time.time(), versions)
+    with _full_disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / RUN, msgspec.json.format(_encode(run)))
+    return run
+
+
+def finish(folder: Path) -> None:
+    """Mark the run as finished."""
+    with _full_disk(folder):
+        run = msgspec.structs.replace(load(folder), finished=time.time())
+        _replace(folder / RUN, msgspec.json.format(_encode(run)))
+
+
+class Writer:
+    """Appends trials; several processes may do so at once, each with a writer of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with _full_disk(folder):
+            self._fd = os.open(folder / TRIALS, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def mend(self) -> None:
+        """End a torn last line, so that what comes next is a line of its own.
+
+        To be called by one process before any of them appends.
+        """
+        end = os.fstat(self._fd).st_size
+        if end and os.pread(self._fd, 1, end - 1) != b"\n":
+            with _full_disk(self._folder):
+                os.write(self._fd, b"\n")
+                os.fsync(self._fd)
+
+    def append(self, trial: Trial) -> None:
+        """Put one trial on disk.  Raises EnvironmentUnfit when the disk is full."""
+        line = _encode(Line(FORMAT, trial)) + b"\n"
+        with _full_disk(self._folder):
+            written = os.write(self._fd, line)
+            if written < len(line):
+                os.write(self._fd, b"\n")
+                raise OSError(28, "short write")
+            os.fsync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _replace(file: Path, data: bytes) -> None:
+    """The whole file or the old one, whatever happens."""
+    draft = file.with_suffix(".tmp")
+    with draft.open("wb") as out:
+        out.write(data + b"\n")
+        out.flush()
+        os.fsync(out.fileno())
+    draft.replace(file)
+    directory = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+@contextmanager
+def _full_disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentUnfit(
+            f"{folder} cannot be written: {error.strerror}",
+            "what was finished is intact; make room or name another folder, then run again",
+        ) from error
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Only one run writes a folder.  Raises ConfigError when another one does."""
+    import fcntl  # not on Windows, where only reading works
+
+    with _full_disk(folder):
+        fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(str(folder), "", "another run writes here", "wait for it") from None
+        yield
+    finally:
+        os.close(fd)
+
+
+# ------------------------------------------------------------------ reading
+
+
+def load(folder: Path) -> Run:
+    """What was run.  Raises ConfigError when `folder` holds no run that this version reads."""
+    file = folder / RUN
+    try:
+        run = _decode_run(file.read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(
+            str(folder), "", f"is no run: it has no {RUN}", "name a folder in results/"
+        ) from None
+    except OSError as error:
+        raise ConfigError(str(file), "", f"cannot be read: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(file), "", f"is not a run of ours: {error}") from None
+    if run.v != FORMAT:
+        problem = f"has format {run.v}, this version reads {FORMAT}"
+        raise ConfigError(str(file), "key `v`", problem, "use the version that wrote it")
+    return run
+
+
+def read(folder: Path) -> tuple[list[Trial], list[str]]:
+    """Every whole trial in order, doubles left out, and what was wrong with the other lines.
+
+    Raises ConfigError when the file is there, is not empty and holds no trial at all.
+    """
+    file = folder / TRIALS
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return [], []
+    except OSError as error:
+        raise ConfigError(str(file), "", f"cannot be read: {error.strerror}") from None
+    trials: dict[object, Trial] = {}
+    troubles: list[str] = []
+    for number, text in enumerate(data.split(b"\n"), 1):
+        if not text.strip():
+            continue
+        trial = _trial(text, f"{file}, line {number}", troubles)
+        if trial is not None:
+            key = (trial.cell, trial.block, trial.arm)
+            if key in trials:
+                troubles.append(f"{file}, line {number}: a double; the first one counts")
+            trials.setdefault(key, trial)
+    if troubles and not trials:
+        raise ConfigError(str(file), "", "holds no trial of ours", troubles[0])
+    return list(trials.values()), troubles
+
+
+def _trial(text: bytes, place: str, troubles: list[str]) -> Trial | None:
+    try:
+        line = _decode_line(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        troubles.append(f"{place}: not a whole trial, left out ({str(error)[:80]})")
+        return None
+    if line.v != FORMAT:
+        troubles.append(f"{place}: format {line.v}, left out")
+        return None
+    return line.trial
+
+
+def unfinished(results: Path, digest: str) -> Path | None:
+    """The newest folder in `results` with a run of that plan (by hash) that did not finish."""
+    found = []
+    for file in results.glob(f"*/{RUN}"):
+        try:
+            run = load(file.parent)
+        except ConfigError:
+            continue
+        if run.outline.hash == digest and run.finished is None:
+            found.append((run.started, file.parent))
+    return max(found)[1] if found else None
