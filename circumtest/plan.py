@@ -83,6 +83,15 @@ class Plan:
             registry.TUNNELS, {**table, **given}, self.where, f"[[tunnel]] {name!r}"
         )
 
+    def notes(self) -> tuple[str, ...]:
+        """What of the tunnels' own configurations is not honoured, in words."""
+        said = []
+        for name, fields in self._tunnels.items():
+            if "server" not in fields:
+                tunnel = self.tunnel(name, {})
+                said += [f"{name}: {note}" for note in getattr(tunnel, "notes", tuple)()]
+        return tuple(said)
+
     def version(self, target: str) -> int:
         """4 or 6."""
         return TARGETS[target]

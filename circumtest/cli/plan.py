@@ -1,0 +1,43 @@
+"""`circumtest plan`: what a plan would try, and what it could show."""
+
+import click
+
+
+@click.command(name="plan")
+@click.argument("plan", default="demo")
+def command(plan: str) -> int:
+    """Print the matrix of PLAN, its trials, how long it takes, what it could show; start nothing.
+
+    PLAN is a shipped plan's name or a file.
+
+    \b
+    Examples:
+      circumtest plan
+      circumtest plan my-plan.toml
+    """
+    from circumtest.plan import load
+    from circumtest.stats import ALPHA, smallest_difference
+
+    loaded = load(plan)
+    outline = loaded.outline
+    cells, claims = outline.cells(), outline.claims()
+    click.echo(f"plan        {outline.name}  ({outline.hash[:12]}, seed {outline.seed})")
+    if outline.summary:
+        click.echo(f"            {outline.summary}")
+    for what, names in (
+        ("policies", outline.policies),
+        ("targets", outline.targets),
+        ("handshakes", [one.name for one in outline.handshakes]),
+        ("tunnels", [f"{one.name} ({one.server or one.kind})" for one in outline.tunnels]),
+    ):
+        click.echo(f"{what:<11} {', '.join(names)}")
+    trials = len(cells) * outline.blocks * 4
+    click.echo(f"cells       {len(cells)}, {len(claims)} of them claims")
+    click.echo(f"trials      {trials}: {outline.blocks} blocks of 4 arms a cell")
+    chain = max(loaded.seconds(cell) for cell in cells) * outline.blocks / loaded.lanes
+    click.echo(f"duration    at most about {chain:.0f} s where all cells go side by side")
+    alpha = ALPHA / max(1, len(claims))
+    least = smallest_difference(outline.blocks, alpha, early=outline.stop_early)
+    shown = "none: too few blocks" if least is None else f"{least:.0%} of the calls"
+    click.echo(f"could show  a difference of {shown}, after Holm over {len(claims)} claims")
+    return 0

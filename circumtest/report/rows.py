@@ -1,0 +1,167 @@
+"""What is shown, as rows of text: the same ones for every format.
+
+It refuses to format: `text` and `markdown` lay the rows out.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from circumtest.finding import (
+    CONTROL_TUNNELS,
+    ArmFinding,
+    ArmState,
+    Comparison,
+    Difference,
+    Findings,
+    Rate,
+    VerdictKind,
+)
+from circumtest.model import Role
+
+ABSENT = "—"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A titled table: column heads, then rows of as many cells."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def answer(findings: Findings) -> tuple[str, ...]:
+    """The run in a few sentences: what is restricted outside, and which tunnels help."""
+    claims = [one for one in findings.comparisons if one.claim]
+    if any(one.leak for one in findings.comparisons):
+        return ("LEAK: something reached the far end by a way that it must not have. See below.",)
+    sentences = []
+    for policy in findings.outline.policies:
+        here = [one for one in claims if one.cell.policy == policy]
+        sentences.append(f"{policy}: {_sentence(here)}")
+    return tuple(sentences)
+
+
+def _sentence(here: list[Comparison]) -> str:
+    if not here:
+        return "no calls were tried."
+    restricted = _names(one for one in here if one.outside.state is ArmState.RESTRICTED)
+    said = [f"restricted outside: {restricted}." if restricted else "no call is restricted."]
+    for kind, words in (
+        (VerdictKind.BYPASSES, "brought back by"),
+        (VerdictKind.DOES_NOT_BYPASS, "not brought back by"),
+        (VerdictKind.BREAKS_CALLS, "broken by"),
+        (VerdictKind.DEGRADES, "degraded by"),
+    ):
+        tunnels = sorted({one.cell.tunnel for one in here if one.verdict.kind is kind})
+        if tunnels:
+            said.append(f"{words} {', '.join(tunnels)}.")
+    down = sorted({one.cell.tunnel for one in here if one.verdict.kind is VerdictKind.TUNNEL_DOWN})
+    if down:
+        said.append(f"down for some calls: {', '.join(down)}.")
+    if any(one.verdict.kind is VerdictKind.INCONCLUSIVE for one in here):
+        said.append("Some cells are inconclusive.")
+    return " ".join(said)
+
+
+def _names(comparisons: Iterable[Comparison]) -> str:
+    return ", ".join(dict.fromkeys(one.cell.handshake for one in comparisons))
+
+
+# ------------------------------------------------------------------ the matrix
+
+
+def matrices(findings: Findings) -> tuple[Table, ...]:
+    """One table a policy and target: a row a handshake, a column a tunnel."""
+    by_cell = {one.cell: one for one in findings.comparisons}
+    tunnels = [one.name for one in findings.outline.tunnels]
+    tables = []
+    for policy in findings.outline.policies:
+        for target in findings.outline.targets:
+            rows = []
+            for handshake in findings.outline.handshakes:
+                here = [
+                    one
+                    for cell, one in by_cell.items()
+                    if (cell.policy, cell.target) == (policy, target)
+                    and cell.handshake == handshake.name
+                ]
+                rows.append((handshake.name, _outside(here), *(_verdict(one) for one in here)))
+            title = policy if target == "lab" else f"{policy}, {target}"
+            tables.append(Table(title, ("handshake", "outside", *tunnels), tuple(rows)))
+    return tuple(tables)
+
+
+def _outside(here: list[Comparison]) -> str:
+    """The outside arm of a row, from the cell that has most pairs of it."""
+    played = [one for one in here if one.outside.rate.n]
+    if not played:
+        return "?"
+    best = max(played, key=lambda one: one.outside.rate.n)
+    return _arm(best.outside)
+
+
+def _arm(arm: ArmFinding) -> str:
+    at = f" at {arm.death}" if arm.death and arm.state is not ArmState.WORKS else ""
+    return f"{arm.state}{at}"
+
+
+def _verdict(one: Comparison) -> str:
+    if one.verdict.kind is VerdictKind.UNSUPPORTED:
+        return ABSENT
+    if one.verdict.kind is VerdictKind.CONTEXT:
+        return str(one.verdict.reason)
+    if one.verdict.kind is VerdictKind.CONTROL_OK:
+        return "ok"
+    return str(one.verdict)
+
+
+# ------------------------------------------------------------------ the long table
+
+
+def long(findings: Findings) -> Table:
+    """A row a cell with its numbers."""
+    heads = ("cell", "outside", "inside", "inside − outside", "p", "verdict", "where it died")
+    return Table("all cells", heads, tuple(_numbers(one) for one in findings.comparisons))
+
+
+def _numbers(one: Comparison) -> tuple[str, ...]:
+    p = one.p if one.p_adjusted is None else one.p_adjusted
+    died = [
+        f"{name}: {arm.death}"
+        for name, arm in (("outside", one.outside), ("inside", one.inside))
+        if arm.death
+    ]
+    cell = f"{one.cell.policy}/{one.cell.target} {one.cell.handshake} {one.cell.tunnel}"
+    return (
+        cell,
+        _rate(one.outside.rate),
+        _rate(one.inside.rate),
+        _difference(one.difference) if one.pairs else ABSENT,
+        f"{p:.2g}" if one.pairs else ABSENT,
+        str(one.verdict),
+        "; ".join(died) or ABSENT,
+    )
+
+
+def _rate(rate: Rate) -> str:
+    return f"{rate.successes}/{rate.n} [{rate.low:.2f}, {rate.high:.2f}]" if rate.n else ABSENT
+
+
+def _difference(difference: Difference) -> str:
+    return f"{difference.estimate:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
+
+
+# ------------------------------------------------------------------ what is not shown
+
+
+def caveats(findings: Findings) -> tuple[str, ...]:
+    """Warnings of the run, then what its results do not show."""
+    tunnels = [one for one in findings.outline.tunnels if one.kind not in CONTROL_TUNNELS]
+    calls = [one for one in findings.outline.handshakes if one.role is Role.CALL]
+    said = list(findings.warnings)
+    if tunnels and calls:
+        said.append(
+            "a lab shows what happens under the policies named above, not what any network does"
+        )
+    return tuple(said)
