@@ -8,11 +8,12 @@ names or firewall of anything but its own namespace.
 import asyncio
 import errno
 import ipaddress
+import math
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -27,6 +28,7 @@ from circumtest.path.resolve import resolve
 from circumtest.process import ProcessEnded
 from circumtest.wireguard.device import Device, wireguard_device
 from circumtest.wireguard.quick import Peer, Quick, parse
+from circumtest.wireguard.uapi import Counters
 
 SILENCE = 12.0
 """Seconds after which a peer that got data and sent nothing, not even a keepalive, is not there.
@@ -50,7 +52,7 @@ class Wireguard:
     """
 
     config: str = ""
-    text: str = ""
+    text: str = field(default="", repr=False)
     device: Literal["auto", "kernel", "userspace"] = "auto"
     patience: float = 10.0
     exits: tuple[str, ...] = ()
@@ -134,7 +136,8 @@ class WireguardPath:
     ) -> None:
         self.inside, self.device, self.dns = inside, device, dns
         self._direct: WayOut = DirectPath(inside, self.name, exits)
-        self._opened = (0.0, 0, 0)
+        self._before = Counters()
+        self._since: float | None = None
 
     @property
     def exits(self) -> frozenset[str]:
@@ -143,25 +146,48 @@ class WireguardPath:
     async def open(self, transport: Transport, remote: Address, sink: Sink, timeout: float) -> Conn:
         """A socket inside.  Raises OSError for what the network said."""
         if self.device.ended() is None:
-            told = await asyncio.to_thread(self.device.counters)
-            self._opened = (asyncio.get_running_loop().time(), told.received, told.sent)
-        return await self._direct.open(transport, remote, sink, timeout)
+            self._before = await asyncio.to_thread(self.device.counters)
+        self._since = None
+        if transport is Transport.TCP:
+            self._data_leaves()  # connecting sends
+        conn = await self._direct.open(transport, remote, sink, timeout)
+        return _Watched(conn, self._data_leaves)
 
     def fault(self) -> TunnelDown | None:
         """BINARY when the daemon is gone; NO_DATA when the peer was silent for SILENCE seconds.
 
-        Silence is counted from the last `open`, in WireGuard's own bytes: a peer that is there
-        sends at least keepalives.  A shorter trial cannot tell, and then nothing is said.
+        Silence is counted from the first packet after the last `open`, in WireGuard's own bytes:
+        a peer that is there sends at least keepalives.  A shorter trial cannot tell, and then
+        nothing is said.
         """
         if ended := self.device.ended():
             return TunnelDown(TunnelFault.BINARY, str(ended), _scrub(self.device.log))
-        at, received, sent = self._opened
-        told = self.device.counters()
-        silent = asyncio.get_running_loop().time() - at
-        if silent > SILENCE and told.sent > sent and told.received == received:
-            detail = f"the peer has sent nothing, not even keepalives, for {silent:.0f} s"
-            return TunnelDown(TunnelFault.NO_DATA, detail, _scrub(self.device.log))
+        silent = asyncio.get_running_loop().time() - (self._since or math.inf)
+        if silent > SILENCE:
+            told = self.device.counters()
+            if told.sent > self._before.sent and told.received == self._before.received:
+                detail = f"the peer has sent nothing, not even keepalives, for {silent:.0f} s"
+                return TunnelDown(TunnelFault.NO_DATA, detail, _scrub(self.device.log))
         return None
+
+    def _data_leaves(self) -> None:
+        if self._since is None:
+            self._since = asyncio.get_running_loop().time()
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A channel that tells when it sends."""
+
+    conn: Conn
+    sends: Callable[[], None]
+
+    def send(self, data: bytes, remote: Address) -> None:
+        self.sends()
+        self.conn.send(data, remote)
+
+    def close(self) -> None:
+        self.conn.close()
 
 
 async def _resolved(peers: tuple[Peer, ...], underlay: Netns, patience: float) -> tuple[Peer, ...]:

@@ -62,7 +62,8 @@ async def wireguard_device(netns: Netns, kind: Kind = "auto") -> AsyncIterator[D
     Raises EnvironmentUnfit when this machine has none of the wanted kind, ProcessEnded when
     wireguard-go does not start.
     """
-    name = f"wg{next(_ids)}"
+    # Sockets of all devices share one directory, and other workers make devices too.
+    name = f"wg{os.getpid()}-{next(_ids)}"
     if kind != "userspace":
         try:
             await netns.wireguard(name)
