@@ -28,6 +28,7 @@ from circumtest.model import (
 from circumtest.path import Path
 from circumtest.plan import Plan
 from circumtest.play import play
+from circumtest.process import ProcessEnded
 from circumtest.script import Handshake
 
 INSIDE = frozenset({Arm.INSIDE, Arm.INSIDE_CONTROL})
@@ -106,14 +107,22 @@ class Scene:
                 fields = await self._server(stack, here)
             yield Ground(here.outside, await self._bring_up(stack, here, fields), target)
 
-    async def _server(self, stack: AsyncExitStack, here: Lab) -> dict[str, Any]:
+    async def _server(self, stack: AsyncExitStack, here: Lab) -> dict[str, Any] | TunnelDown:
         """Start what stands at the exit; the fields that it gives to the client's tunnel."""
         server = self.plan.server(self.cell.tunnel)
-        return await stack.enter_async_context(server.serve(here)) if server else {}
+        if server is None:
+            return {}
+        try:
+            fields: dict[str, Any] = await stack.enter_async_context(server.serve(here))
+        except (ProcessEnded, TimeoutError) as error:
+            return TunnelDown(TunnelFault.BINARY, f"the lab's server did not start: {error}")
+        return fields
 
     async def _bring_up(
-        self, stack: AsyncExitStack, here: Lab, fields: dict[str, Any]
+        self, stack: AsyncExitStack, here: Lab, fields: dict[str, Any] | TunnelDown
     ) -> Path | TunnelDown:
+        if isinstance(fields, TunnelDown):
+            return fields
         tunnel = self.plan.tunnel(self.cell.tunnel, fields)
         try:
             path: Path = await stack.enter_async_context(tunnel.up(here.client))

@@ -14,6 +14,9 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from circumtest.errors import HandshakeFailed
 from circumtest.model import Address, Cause, Media, Role, Stage, Transport
 
+UDP_PATIENCE = 5.0
+"""Seconds that opening a UDP channel may take: nothing on a plain path, an exchange with a proxy."""
+
 T = TypeVar("T")
 Script = Generator["Command", Any, T]
 
@@ -34,7 +37,8 @@ class Channel:
 class Open:
     """Open a channel.  Answered by a Channel, or by a Cause when the connection failed.
 
-    TCP connects to `remote` by `until` (script time); UDP only takes the address family from it.
+    TCP connects to `remote` by `until` (script time); UDP only takes the address family from it,
+    but a proxy on the path may need the time, too.
     """
 
     transport: Transport
@@ -122,7 +126,7 @@ def note(what: Address | Media) -> Script[None]:
 
 def open_udp(remote: Address) -> Script[Channel]:
     """A UDP channel of the family of `remote`.  Raises HandshakeFailed when there is no route."""
-    return (yield from _open(Open(Transport.UDP, remote, (yield from now()))))
+    return (yield from _open(Open(Transport.UDP, remote, (yield from now()) + UDP_PATIENCE)))
 
 
 def open_tcp(remote: Address, patience: float) -> Script[Channel]:

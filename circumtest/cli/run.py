@@ -92,6 +92,7 @@ class _Bar:
         self._began = time.monotonic()
         self._first: int | None = None
         self._next = 0.0
+        self._last = -1
         self._bar: Any = None
 
     def __enter__(self) -> "_Bar":
@@ -104,8 +105,9 @@ class _Bar:
     def tell(self, done: int, total: int) -> None:
         now = time.monotonic()
         self._first = done if self._first is None else self._first
-        if now < self._next and done < total:
+        if now < self._next and not (done == total != self._last):
             return
+        self._last = done
         self._next = now + (0.5 if sys.stderr.isatty() else 10.0)
         new, spent = done - self._first, now - self._began
         left = f", about {spent * (total - done) / new:.0f} s left" if new else ""
