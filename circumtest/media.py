@@ -163,7 +163,7 @@ class _Session:
         self._start = due = yield from now()
         interval, end = 1 / self._rate, self._start + seconds
         beats = [self._start + beat.every for beat in self._beats]
-        while self.broken is None and due < end:
+        while self.broken is None and due < end - interval / 2:
             at = yield from now()
             if at >= due:
                 yield from self._send(at)
@@ -229,13 +229,14 @@ class _Session:
         fresh = told.last >= self._stop - SILENCE
         if report is None or not (report.received or fresh or told.last - told.first >= SILENCE):
             return _Account(Direction(self._sent, None), 0.0)
-        silent = fresh and report.received > 0 and self._stop - told.grown >= SILENCE
+        until = self._stop if fresh else told.last  # how far reports reach
+        silent = report.received > 0 and until - told.grown >= SILENCE
         reach = self._sent if fresh and not silent else report.highest + 1
         direction = Direction(
             self._sent,
             report.received,
             (self._sent if fresh else reach) - report.received,
-            _round(max(report.gap, self._stop - told.grown) if silent else report.gap),
+            _round(max(report.gap, until - told.grown) if silent else report.gap),
             _round(report.jitter),
             self._round_trip(),
             report.received if silent else None,

@@ -21,7 +21,8 @@ WHATSAPP_ROOT = "142375574d0a587166aae71ebe516437c4a28b73e3695c6ce1f7f9545da8ee6
 
 _P = 2**255 - 19
 _Q = 2**252 + 27742317777372353535851937790883648493
-_KEY, _SIGNATURE = 32, 64
+KEY = 32
+_SIGNATURE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Certificate:
         """Raises ValueError when it is not one."""
         fields = protobuf.unpack(data)
         key = protobuf.data(fields, 3)
-        if len(key) != _KEY:
+        if len(key) != KEY:
             raise ValueError("certificate with a key of another kind")
         numbers = {n: protobuf.integer(fields, n) for n in (1, 2, 4, 5)}
         return cls(numbers[1], numbers[2], key, numbers[4], numbers[5])
@@ -120,14 +121,14 @@ def sign(private: bytes, message: bytes) -> bytes:
     which the signature verifies, so no curve arithmetic is needed.
     """
     scalar = _clamp(private)
-    nonce = sha512(b"\xfe" + b"\xff" * 31 + private + message).digest()[:_KEY]
+    nonce = sha512(b"\xfe" + b"\xff" * 31 + private + message).digest()[:KEY]
     for r_sign, a_sign in product((0, 1), repeat=2):
         commitment = _edwards(_public(nonce), r_sign)
         # Calculating with the positive point -A is calculating with -a.
         point = _edwards(_public(private), a_sign)
         challenge = int.from_bytes(sha512(commitment + point + message).digest(), "little")
         s = (_clamp(nonce) + challenge * scalar) % _Q
-        signature = bytearray(commitment + s.to_bytes(_KEY, "little"))
+        signature = bytearray(commitment + s.to_bytes(KEY, "little"))
         signature[63] |= a_sign << 7
         if verify(_public(private), message, bytes(signature)):
             return bytes(signature)
@@ -147,4 +148,4 @@ def _edwards(public: bytes, sign_bit: int) -> bytes:
     """The Edwards point of an X25519 key: y = (u - 1) / (u + 1) (RFC 7748 4.1), and its sign."""
     u = int.from_bytes(public, "little") & ((1 << 255) - 1)
     y = (u - 1) * pow(u + 1, _P - 2, _P) % _P
-    return (y | sign_bit << 255).to_bytes(_KEY, "little")
+    return (y | sign_bit << 255).to_bytes(KEY, "little")

@@ -1,0 +1,202 @@
+"""The relay of a WhatsApp call: the far half, and the keys that both halves derive.
+
+It answers only requests whose MESSAGE-INTEGRITY verifies, sends media only to whom it has seen
+answer for his address, and only as long as he is there.  It refuses to forward calls: the other
+side of the call is the relay itself, which reports what it heard.
+"""
+
+import hmac
+from base64 import b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from circumtest.media import RATE, Ear, Heard, Report
+from circumtest.model import Address
+from circumtest.script import Emit, Flow
+from circumtest.wire import rtp, stun, whatsapp
+from circumtest.wire.rtp import Frame
+
+PAYLOAD = 160
+"""Bytes of encrypted payload in a media packet: 20 ms at 64 kbit/s."""
+TIMESTAMP_STEP = 320
+"""RTP clock ticks in 20 ms at 16 kHz."""
+MAX_CALLS = 512
+"""Calls that a relay remembers; the oldest is forgotten first."""
+MAX_TOKENS = 4096
+"""Tokens whose holder it remembers."""
+QUIET = 30.0
+"""Seconds without an authentic packet after which a call's media stops: longer than a standard
+media stage, so that a relay that gave up is not mistaken for a censor of the way down."""
+LONGEST = 180.0
+"""Seconds after which it stops in any case."""
+
+
+def integrity_key(secret: str, token: bytes) -> bytes:
+    """The key of a relay's requests and answers: ASCII base64 text, as the real one is."""
+    return b64encode(_derive(secret, "integrity", token)[:16])
+
+
+def media_key(secret: str, token: bytes, direction: str) -> bytes:
+    """The key of one direction ("up" or "down") of media: rtp.KEY bytes."""
+    return _derive(secret, direction, token)[: rtp.KEY]
+
+
+def _derive(secret: str, purpose: str, token: bytes) -> bytes:
+    return hmac.digest(secret.encode(), purpose.encode() + b"\0" + token, "sha512")
+
+
+def seal(frame: Frame, ssrc: int, key: bytes) -> bytes:
+    """A media packet: `90 78`, extension profile 0xdebe, 160 encrypted bytes, a 10-byte tag."""
+    header = rtp.Header(
+        whatsapp.PAYLOAD_TYPE,
+        frame.seq,
+        frame.seq * TIMESTAMP_STEP,
+        ssrc,
+        profile=whatsapp.PROFILE,
+        extension=whatsapp.EXTENSION,
+    )
+    return rtp.seal(header, frame.pack(PAYLOAD), key)
+
+
+def unseal(data: bytes, key: bytes) -> tuple[int, Heard]:
+    """The SSRC and what a media packet says.  Raises ValueError for what was not sealed with it."""
+    header, payload = rtp.unseal(data, key)
+    frame = Frame.unpack(payload)
+    return header.ssrc, Heard(frame.seq, frame.sent_at, Report(*frame[2:]))
+
+
+# ------------------------------------------------------------------ the far half
+
+
+@dataclass(slots=True)
+class _Call:
+    """One caller's allocation at one relay: who he is, what is heard of him, what is sent to him.
+
+    Times are 0 and None before his media was wanted.
+    """
+
+    token: bytes
+    prefix: bytes
+    last: float
+    ssrc: int | None = None
+    began: float = 0.0
+    due: float | None = None
+    sent: int = 0
+    ear: Ear = field(default_factory=Ear)
+
+
+_NOBODY = Address("", 0)
+"""Who holds the token of a call that was hung up."""
+
+
+class WarpRelay:
+    """One instance is all relays of a call service: each address it is reached at is one relay."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+        self._calls: dict[Flow, _Call] = {}
+        self._holders: dict[bytes, Address] = {}
+
+    def receive(self, flow: Flow, data: bytes, now: float) -> Iterable[Emit]:
+        if data[:1] == b"\x90":
+            self._hear(flow, data, now)
+            return ()
+        try:
+            message = stun.unpack(data)
+            if message.type == whatsapp.PING:
+                return self._ping(flow, message, now)
+            if message.type not in (whatsapp.ALLOCATE, whatsapp.HANG_UP):
+                return ()
+            token = whatsapp.parse_token(message)
+            if not self._authentic(flow, message, token, data):
+                return ()
+            stream = whatsapp.own_stream(message)
+        except ValueError:
+            return ()
+        if message.type == whatsapp.HANG_UP:
+            self._calls.pop(flow, None)
+            self._hold(token, _NOBODY)
+            return ()
+        self._admit(flow, token, message.tid[:8], stream, now)
+        key = integrity_key(self._secret, token)
+        return (Emit(flow, whatsapp.allocate_ok(message.tid, flow.remote, now, key)),)
+
+    def timer(self) -> float | None:
+        return min(
+            (call.due for call in self._calls.values() if call.due is not None), default=None
+        )
+
+    def tick(self, now: float) -> Iterable[Emit]:
+        for flow, call in tuple(self._calls.items()):
+            if call.due is None or call.due > now:
+                continue
+            if now - call.last > QUIET or now - call.began > LONGEST:
+                call.due = None
+                continue
+            # Late: one packet at once, then the schedule shifts, as the caller's does.
+            call.due = max(call.due + 1 / RATE, now)
+            yield Emit(flow, self._media(call, now))
+
+    # -------------------------------------------------------------- who calls
+
+    def _authentic(self, flow: Flow, message: stun.Message, token: bytes, data: bytes) -> bool:
+        """Made by the token's holder, and sent by him who used the token first.
+
+        Binding a token to its first address keeps a replay from having media sent to somebody else.
+        XOR-RELAYED-ADDRESS must be one, but not ours: behind a NAT nobody knows his own address.
+        """
+        stun.parse_xor_address(message.get(stun.XOR_RELAYED_ADDRESS) or b"", message.tid)
+        return self._holders.get(token, flow.remote) == flow.remote and stun.authentic(
+            data, integrity_key(self._secret, token)
+        )
+
+    def _admit(self, flow: Flow, token: bytes, prefix: bytes, ssrc: int | None, now: float) -> None:
+        self._hold(token, flow.remote)
+        call = self._calls.get(flow)
+        if call is None or call.token != token:
+            self._calls.pop(flow, None)
+            if len(self._calls) >= MAX_CALLS:
+                del self._calls[next(iter(self._calls))]
+            call = self._calls[flow] = _Call(token, prefix, now)
+        call.last = now
+        if ssrc is not None:
+            call.ssrc = ssrc
+
+    def _hold(self, token: bytes, holder: Address) -> None:
+        self._holders.pop(token, None)
+        if len(self._holders) >= MAX_TOKENS:
+            del self._holders[next(iter(self._holders))]
+        self._holders[token] = holder
+
+    def _ping(self, flow: Flow, message: stun.Message, now: float) -> Iterable[Emit]:
+        """Answer a caller's own ping; the first one after a re-allocate starts the media."""
+        call = self._calls.get(flow)
+        if call is None or message.attributes or message.tid[:8] != call.prefix:
+            return ()
+        call.last = now
+        if call.ssrc is not None and not call.began:
+            call.began = call.due = now
+        return (Emit(flow, whatsapp.pong(message.tid)),)
+
+    # -------------------------------------------------------------- media
+
+    def _hear(self, flow: Flow, data: bytes, now: float) -> None:
+        call = self._calls.get(flow)
+        if call is None:
+            return
+        try:
+            ssrc, heard = unseal(data, media_key(self._secret, call.token, "up"))
+        except ValueError:
+            return
+        if ssrc == call.ssrc:
+            call.last = now
+            call.ear.hear(heard.seq, heard.sent_at, now)
+
+    def _media(self, call: _Call, now: float) -> bytes:
+        ear = call.ear
+        held = now - ear.last if ear.last is not None else 0.0
+        told = (ear.received, ear.highest, ear.jitter, ear.gap, ear.sent_at, held)
+        frame = Frame(call.sent, now, *told)
+        call.sent += 1
+        ssrc = int.from_bytes(call.token[-4:])
+        return seal(frame, ssrc, media_key(self._secret, call.token, "down"))
