@@ -12,7 +12,7 @@ import math
 import re
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -89,18 +89,22 @@ class Wireguard:
         """
         quick = self.quick
         peers = await _resolved(quick.peers, underlay, self.patience)
-        try:
-            async with (
-                Netns.new(f"{underlay.name}/wireguard") as inside,
-                wireguard_device(underlay, self.device) as device,
-            ):
+        async with AsyncExitStack() as stack:
+            inside = await stack.enter_async_context(Netns.new(f"{underlay.name}/wireguard"))
+            try:
+                device = await stack.enter_async_context(wireguard_device(underlay, self.device))
                 await device.configure(quick.private_key, quick.listen_port, peers)
                 await device.move(inside)
                 await inside.configure(lambda links: _settle(links, device.name, quick))
                 await self._handshake(inside, device)
-                yield WireguardPath(inside, device, frozenset(self.exits), quick.dns)
-        except ProcessEnded as ended:
-            raise TunnelDown(TunnelFault.BINARY, str(ended), _scrub(ended.words)) from ended
+            except ProcessEnded as ended:
+                raise _binary(ended) from None
+            except TimeoutError:
+                raise TunnelDown(TunnelFault.BINARY, "wireguard-go does not get ready") from None
+            except OSError as error:  # a port that is taken, an address that the kernel refuses
+                detail = f"the device does not take the configuration: {error.strerror or error}"
+                raise TunnelDown(TunnelFault.BINARY, detail) from None
+            yield WireguardPath(inside, device, frozenset(self.exits), quick.dns)
 
     async def _handshake(self, inside: Netns, device: Device) -> None:
         """Wait for the first handshake, sending something for it to be needed."""
@@ -161,7 +165,7 @@ class WireguardPath:
         nothing is said.
         """
         if ended := self.device.ended():
-            return TunnelDown(TunnelFault.BINARY, str(ended), _scrub(self.device.log))
+            return _binary(ended)
         silent = asyncio.get_running_loop().time() - (self._since or math.inf)
         if silent > SILENCE:
             told = self.device.counters()
@@ -235,6 +239,12 @@ def _nudge_socket(inside: Netns, quick: Quick) -> socket.socket:
             return sock
     detail = "AllowedIPs has no network of a family that Address has: nothing can enter the tunnel"
     raise TunnelDown(TunnelFault.HANDSHAKE, detail)
+
+
+def _binary(ended: ProcessEnded) -> TunnelDown:
+    return TunnelDown(
+        TunnelFault.BINARY, f"{ended.name} ended with {ended.code}", _scrub(ended.words)
+    )
 
 
 def _guess(received: int) -> str:

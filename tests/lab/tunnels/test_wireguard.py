@@ -91,6 +91,22 @@ def test_a_name_that_cannot_be_resolved_is_said_to_be_one() -> None:
     play(scene)
 
 
+def test_a_port_that_is_taken_costs_its_own_cell() -> None:
+    """What the device does not take is the tunnel's fault, with the system's words."""
+
+    async def scene(place: Lab) -> None:
+        async with WireguardGo().serve(place) as fields:
+            text = fields["text"].replace("[Peer]", "ListenPort = 7777\n[Peer]")
+            taken = place.client.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            taken.bind(("0.0.0.0", 7777))
+            down = await fault_of(Wireguard(text=text).up(place.client))
+            taken.close()
+            assert down.fault is TunnelFault.BINARY
+            assert "in use" in down.detail
+
+    play(scene)
+
+
 def test_a_killed_wireguard_go_is_reported_as_such() -> None:
     """The path's fault is the daemon's end, not the call's."""
 
@@ -108,6 +124,7 @@ def test_a_killed_wireguard_go_is_reported_as_such() -> None:
             down = path.fault()
             assert down is not None
             assert down.fault is TunnelFault.BINARY
+            assert down.detail == "wireguard-go ended with -9"
 
     play(scene)
 
