@@ -17,9 +17,11 @@ from circumtest.censor.enforce import apply, hits
 from circumtest.censor.load import policy
 from circumtest.censor.policy import Censor, Policy
 from circumtest.errors import TunnelDown
+from circumtest.handshakes.whatsapp_message import TEST_ROOT
+from circumtest.handshakes.whatsapp_message import TEST_ROOT
 from circumtest.lab.servers.wireguard_go import WireguardGo
 from circumtest.lab.topology import lab
-from circumtest.model import Failure, Level, Outcome, Success, TunnelFault
+from circumtest.model import Failure, Level, Outcome, Success, Transport, TunnelFault
 from circumtest.play import play
 from circumtest.registry import HANDSHAKES, kinds, load
 from circumtest.script import Handshake
@@ -31,6 +33,9 @@ SIDE_BY_SIDE = 8
 SEED = 1
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     **{kind: (kind, {}) for kind in kinds(HANDSHAKES)},
+    "whatsapp-message": ("whatsapp-message", {"root": TEST_ROOT}),
+    "echo over TCP": ("echo", {"transport": Transport.TCP}),
+    "whatsapp-message": ("whatsapp-message", {"root": TEST_ROOT}),
     "stun-binding on 1400": ("stun-binding", {"port": 1400}),
 }
 POLICIES = configs.names("policies")
