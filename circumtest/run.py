@@ -43,14 +43,21 @@ class Lane:
     blocks: tuple[int, ...]
 
 
-def lanes(plan: Plan) -> list[Lane]:
-    """The plan cut into lanes, the longest first, so that the last ones to end are short."""
+def share(plan: Plan, jobs: int) -> list[list[Lane]]:
+    """The plan cut into lanes and dealt to `jobs` workers, the longest first.
+
+    All lanes of a cell go to the same worker, which is so able to stop it early.
+    """
     cells = sorted(plan.outline.cells(), key=lambda cell: -plan.seconds(cell))
     blocks = range(plan.outline.blocks)
+    count = min(plan.lanes, plan.outline.blocks)
     return [
-        Lane(cell, tuple(blocks[first :: plan.lanes]))
-        for cell in cells
-        for first in range(min(plan.lanes, plan.outline.blocks))
+        [
+            Lane(cell, tuple(blocks[first::count]))
+            for first in range(count)
+            for cell in cells[worker::jobs]
+        ]
+        for worker in range(jobs)
     ]
 
 
@@ -65,11 +72,10 @@ def carry_out(plan: Plan, folder: Path, jobs: int, progress: Progress) -> int:
     writer.close()
     trials, _ = store.read(folder)
     done = group(trials)
-    todo = lanes(plan)
     context = multiprocessing.get_context("fork")
     workers = [
-        context.Process(target=_worker, args=(plan, folder, todo[n::jobs], done), daemon=True)
-        for n in range(jobs)
+        context.Process(target=_worker, args=(plan, folder, lanes, done), daemon=True)
+        for lanes in share(plan, jobs)
     ]
     for worker in workers:
         worker.start()
@@ -128,9 +134,9 @@ class _Lines:
 # ------------------------------------------------------------------ one worker
 
 
-def _worker(plan: Plan, folder: Path, share: Sequence[Lane], done: dict[Cell, Blocks]) -> None:
+def _worker(plan: Plan, folder: Path, lanes: Sequence[Lane], done: dict[Cell, Blocks]) -> None:
     try:
-        asyncio.run(_play(plan, folder, share, done))
+        asyncio.run(_play(plan, folder, lanes, done))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except ExceptionGroup as several:
@@ -147,7 +153,7 @@ def _first(error: BaseException | None) -> BaseException | None:
     return error
 
 
-async def _play(plan: Plan, folder: Path, share: Sequence[Lane], done: dict[Cell, Blocks]) -> None:
+async def _play(plan: Plan, folder: Path, lanes: Sequence[Lane], done: dict[Cell, Blocks]) -> None:
     gate = asyncio.Semaphore(BUILDS)
     writer = store.Writer(folder)
     disk = ThreadPoolExecutor(1, "disk")
@@ -160,7 +166,7 @@ async def _play(plan: Plan, folder: Path, share: Sequence[Lane], done: dict[Cell
 
     try:
         async with asyncio.TaskGroup() as group_:
-            for lane in share:
+            for lane in lanes:
                 group_.create_task(_lane(plan, lane, done, gate, save))
     finally:
         disk.shutdown()

@@ -15,7 +15,7 @@ from circumtest.errors import HandshakeFailed
 from circumtest.model import Address, Cause, Media, Role, Stage, Transport
 
 UDP_PATIENCE = 5.0
-"""Seconds that opening a UDP channel may take: nothing on a plain path, an exchange with a proxy."""
+"""Seconds that opening a UDP channel may take: none on a plain path, an exchange with a proxy."""
 
 T = TypeVar("T")
 Script = Generator["Command", Any, T]
