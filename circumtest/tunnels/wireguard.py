@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +39,7 @@ A WireGuard peer that has nothing to say answers data with a keepalive after 10 
 
 _POLL = 0.02
 _NUDGE = 0.5
+_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _DISCARD = {4: "192.0.2.254", 6: "100::1"}
 """Where the first packet goes: a documentation address (RFC 5737), the discard prefix (6666)."""
 
@@ -227,17 +229,19 @@ def _nudge_socket(inside: Netns, quick: Quick) -> socket.socket:
 
     Raises TunnelDown when AllowedIPs lets nothing in.
     """
-    families = {ipaddress.ip_interface(address).version for address in quick.addresses}
-    networks = [ipaddress.ip_network(net) for peer in quick.peers for net in peer.allowed_ips]
-    for network in networks:
-        if network.version in families:
-            harmless = ipaddress.ip_address(_DISCARD[network.version])
-            host = harmless if harmless in network else network[-1 if network.version == 6 else 0]
-            family = socket.AF_INET if network.version == 4 else socket.AF_INET6
-            sock = inside.socket(family, socket.SOCK_DGRAM)
-            sock.connect((str(host), 9))
-            return sock
-    detail = "AllowedIPs has no network of a family that Address has: nothing can enter the tunnel"
+    own = {ipaddress.ip_interface(address).ip for address in quick.addresses}
+    for network in (ipaddress.ip_network(net) for peer in quick.peers for net in peer.allowed_ips):
+        if network.version not in {address.version for address in own}:
+            continue
+        discard = ipaddress.ip_address(_DISCARD[network.version])
+        # Hosts only: the network's own address and the broadcast one would need a permission.
+        choice = (discard,) if discard in network else islice(network.hosts(), len(own) + 1)
+        for host in choice:
+            if host not in own:
+                sock = inside.socket(_FAMILY[network.version], socket.SOCK_DGRAM)
+                sock.connect((str(host), 9))
+                return sock
+    detail = "AllowedIPs lets nothing into the tunnel: no network of a family that Address has"
     raise TunnelDown(TunnelFault.HANDSHAKE, detail)
 
 

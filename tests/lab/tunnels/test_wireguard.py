@@ -59,6 +59,41 @@ def test_wireguard_honours_mtu_keepalive_and_networks() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize(
+    ("address", "networks"),
+    [
+        ("10.99.0.2/24", "10.99.0.0/24"),
+        ("10.99.0.2/32", "10.99.0.2/32, 10.99.0.1/32"),
+        ("fd00:99::2/64", "fd00:99::/64"),
+        ("10.99.0.2/32, fd00:99::2/128", "fd00:99::1/128"),
+    ],
+)
+def test_whatever_is_allowed_in_brings_the_handshake_about(address: str, networks: str) -> None:
+    """Without a default route there is still somewhere harmless to send to."""
+
+    async def scene(place: Lab) -> None:
+        async with WireguardGo().serve(place) as fields:
+            text = re.sub("Address = .*", f"Address = {address}", fields["text"])
+            text = re.sub("AllowedIPs = .*", f"AllowedIPs = {networks}", text)
+            async with Wireguard(text=text, patience=2).up(place.client) as path:
+                assert path.device.counters().handshake
+
+    play(scene)
+
+
+def test_a_tunnel_that_nothing_can_enter_is_down_with_its_reason() -> None:
+    """AllowedIPs of another family than Address: WireGuard itself would stay silent for ever."""
+
+    async def scene(place: Lab) -> None:
+        async with WireguardGo().serve(place) as fields:
+            text = re.sub("Address = .*", "Address = 10.99.0.2/32", fields["text"])
+            text = re.sub("AllowedIPs = .*", "AllowedIPs = fd00::/8", text)
+            down = await fault_of(Wireguard(text=text).up(place.client))
+            assert "AllowedIPs" in down.detail
+
+    play(scene)
+
+
 @pytest.mark.parametrize("what", ["PublicKey", "PresharedKey", "PrivateKey"])
 def test_a_wrong_key_is_no_handshake_in_bounded_time(what: str) -> None:
     """WireGuard answers strangers with silence: the detail says what that may mean."""
