@@ -11,7 +11,6 @@ from circumtest import configs
 from circumtest.censor.load import policy
 from circumtest.censor.policy import Censor, Policy
 from circumtest.handshakes.whatsapp_message import TEST_ROOT
-from circumtest.handshakes.whatsapp_message import TEST_ROOT
 from circumtest.ladders import exchange, steady
 from circumtest.model import Address, Cause, Failure, Level, Outcome, Stage, Success, Transport
 from circumtest.registry import HANDSHAKES, kinds, load
@@ -63,7 +62,6 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     **{kind: (kind, {}) for kind in kinds(HANDSHAKES)},
     "whatsapp-message": ("whatsapp-message", {"root": TEST_ROOT}),
     "echo over TCP": ("echo", {"transport": Transport.TCP}),
-    "whatsapp-message": ("whatsapp-message", {"root": TEST_ROOT}),
     "stun-binding on 1400": ("stun-binding", {"port": 1400}),
     "wireguard-initiation": ("", {}),
 }
