@@ -262,11 +262,12 @@ def _start_tool(command: Sequence[str]) -> "subprocess.Popen[bytes]":
 def _session(leader: int) -> list[int]:
     """The processes whose session `leader` began (proc(5), stat, field 6), itself not included."""
     found = []
-    for file in Path("/proc").glob("[0-9]*/stat"):
+    # Not by glob: it looks into the directories itself, and stumbles over one that is going.
+    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:  # noqa: PTH208
         try:
-            fields = file.read_text().rpartition(")")[2].split()
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:  # it ended meanwhile
             continue
-        if int(fields[3]) == leader and int(file.parent.name) != leader:
-            found.append(int(file.parent.name))
+        if int(fields[3]) == leader and pid != leader:
+            found.append(pid)
     return found
