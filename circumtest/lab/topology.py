@@ -5,6 +5,7 @@ reach anything else, since no cable leaves.  Every service has addresses of its 
 inspection engines remember verdicts by address.  It refuses to know policies and tunnels.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from itertools import count
 from circumtest.answer import Mux
 from circumtest.lab.services import Services
 from circumtest.model import Address
-from circumtest.netns import Links, Netns
+from circumtest.netns import CABLE_ENDS, Links, Netns
 from circumtest.path.direct import DirectPath
 from circumtest.script import Answerer, Handshake
 
@@ -142,10 +143,15 @@ async def lab() -> AsyncIterator[Lab]:
     """
     async with AsyncExitStack() as stack:
         rooms = {name: await stack.enter_async_context(Netns.new(name)) for name in _ROOMS}
-        for cable in _CABLES:
-            await rooms[cable.room].veth(cable.towards, rooms[cable.towards], cable.room)
-        for name, netns in rooms.items():
-            await netns.configure(partial(_furnish, name))
+        await asyncio.gather(
+            *(
+                rooms[cable.room].veth(cable.towards, rooms[cable.towards], cable.room)
+                for cable in _CABLES
+            )
+        )
+        await asyncio.gather(
+            *(netns.configure(partial(_furnish, name)) for name, netns in rooms.items())
+        )
         answering = stack.enter_context(Services(rooms["services"]))
         outside = DirectPath(rooms["client"], "outside", frozenset(CLIENT.values()))
         yield Lab(
@@ -168,9 +174,9 @@ def _furnish(room: str, links: Links) -> None:
         links.forward()
     for cable in _CABLES:
         if cable.room == room:
-            _plug(links, cable.towards, cable.near)
+            _plug(links, cable.towards, cable.near, cable.far, CABLE_ENDS[1])
         elif cable.towards == room:
-            _plug(links, cable.room, cable.far)
+            _plug(links, cable.room, cable.far, cable.near, CABLE_ENDS[0])
     for cable in _CABLES:
         if cable.room == room:
             for gateway in cable.far:
@@ -179,8 +185,13 @@ def _furnish(room: str, links: Links) -> None:
         links.route(destination, via=gateway)
 
 
-def _plug(links: Links, link: str, addresses: Iterable[str]) -> None:
-    for address in addresses:
-        links.address(link, address)
+def _plug(
+    links: Links, link: str, own: Iterable[str], others: Iterable[str], hardware: str
+) -> None:
     links.offloads_off(link)
-    links.up(link)
+    for address in own:
+        links.address(link, address)
+    # Known beforehand: the kernel begins to listen for solicitations at its leisure, and one that
+    # is lost costs a second, which a trial must not read as a censor's doing.
+    for address in others:
+        links.neighbour(link, address.partition("/")[0], hardware)

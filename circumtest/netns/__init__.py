@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -21,15 +21,16 @@ from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from circumtest.errors import EnvironmentUnfit
-from circumtest.netns.links import Links, WireguardPeer, end_netlink, netlink
+from circumtest.netns.links import CABLE_ENDS, Links, WireguardPeer, end_netlink, netlink
 
-__all__ = ["Links", "Netns", "WireguardPeer"]
+__all__ = ["CABLE_ENDS", "Links", "Netns", "WireguardPeer"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _CLONE_NEWNET = 0x40000000
 _SIOCGSKNS = 0x894C
+_SETTLE = 5.0
 _Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
@@ -42,6 +43,9 @@ class Netns:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._born: Future[int] = Future()
         self._gone: Future[None] = Future()
+        for future in (self._born, self._gone):
+            # Whoever waits may be cancelled: the thread's word must not be.
+            future.set_running_or_notify_cancel()
         self._thread = threading.Thread(target=self._live, name=f"netns {name}", daemon=True)
 
     @classmethod
@@ -61,6 +65,7 @@ class Netns:
         finally:
             netns._jobs.put(None)
             await asyncio.wrap_future(netns._gone)
+            netns._thread.join()  # it has nothing left to do
             if netns.fd >= 0:
                 _kill_inhabitants(netns.fd)
                 os.close(netns.fd)
@@ -122,13 +127,24 @@ class Netns:
     async def configure(self, build: Callable[[Links], T]) -> T:
         """Run `build(links)` on the thread: many operations for the price of one switch.
 
-        Raises OSError with the kernel's errno and the operation that failed.
+        Returns when the addresses that it added are in use.  Raises OSError with the kernel's errno
+        and the operation that failed.
         """
-        return await self.acall(lambda: build(netlink()))
+        result = await self.acall(lambda: build(netlink()))
+        await _until(lambda: self.acall(lambda: netlink().settled()))
+        return result
 
     async def veth(self, name: str, peer: "Netns", peer_name: str) -> None:
-        """A cable: `name` here, `peer_name` in `peer`."""
+        """A cable: `name` here, `peer_name` in `peer`, both up, fe80::1 and fe80::2.
+
+        The ends' hardware addresses are `CABLE_ENDS`.  Packets pass when it returns.
+        """
         await self.configure(lambda links: links.veth(name, peer.fd, peer_name))
+        await peer.configure(lambda links: links.plug(peer_name, 2))
+        await self.configure(lambda links: links.plug(name, 1))
+        # The end that was up first learns of its carrier a moment later, and drops packets until
+        # then.
+        await _until(lambda: peer.acall(lambda: netlink().operating(peer_name)))
 
     async def address(self, link: str, address: str) -> None:
         """Give `link` an address with its prefix length, "192.0.2.1/24"."""
@@ -201,6 +217,16 @@ class Netns:
         Blocks for well under a millisecond.  Raises OSError.
         """
         return self.call(lambda: netlink().wireguard_counters(name))
+
+
+async def _until(done: Callable[[], Awaitable[bool]]) -> None:
+    """Ask until it is so.  Raises TimeoutError after _SETTLE seconds.
+
+    The kernel's notices would need a second netlink socket a namespace, and come no sooner.
+    """
+    async with asyncio.timeout(_SETTLE):
+        while not await done():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 def _unshare() -> int:

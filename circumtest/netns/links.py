@@ -28,6 +28,9 @@ from circumtest.model import Address
 _SIOCETHTOOL = 0x8946
 # linux/ethtool.h: receive and send checksums, scatter-gather, and the three that merge packets
 _OFFLOADS = (0x15, 0x17, 0x19, 0x1F, 0x24, 0x2C)
+CABLE_ENDS = ("02:00:00:00:00:01", "02:00:00:00:00:02")
+"""Hardware addresses of a veth's own and its peer's end: each cable is a network of its own."""
+_IFA_F_NODAD, _RTN_LOCAL, _IFF_UP = 0x02, 2, 1
 _DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 
 _here = threading.local()
@@ -64,12 +67,14 @@ class Links:
 
     def __init__(self) -> None:
         self._route = IPRoute()
+        self._fresh: list[tuple[str, str]] = []
 
     def close(self) -> None:
         self._route.close()
 
     def prepare(self) -> None:
         """What every new namespace gets: `lo` up, IPv6 addresses usable at once, no chatter."""
+        self.sysctl("net.ipv6.conf.default.addr_gen_mode", 1)  # none: see `plug`
         for scope in ("all", "default"):
             self.sysctl(f"net.ipv6.conf.{scope}.accept_dad", 0)
             self.sysctl(f"net.ipv6.conf.{scope}.accept_ra", 0)
@@ -78,14 +83,40 @@ class Links:
 
     def veth(self, name: str, peer: int, peer_name: str) -> None:
         """A cable from `name` here to `peer_name` in the namespace of descriptor `peer`."""
-        ends = {"ifname": peer_name, "net_ns_fd": peer}
+        own, other = CABLE_ENDS
+        ends = {"ifname": peer_name, "net_ns_fd": peer, "address": other}
         with _named(f"add veth {name}"):
-            self._route.link("add", ifname=name, kind="veth", peer=ends)
+            self._route.link("add", ifname=name, kind="veth", address=own, peer=ends)
+
+    def plug(self, link: str, number: int) -> None:
+        """Bring a cable's end up and give it the link-local address fe80::`number`.
+
+        The kernel's own comes when it has noticed the carrier, up to a second late, and until then
+        a router cannot ask for its neighbours (RFC 4861 7.2.2).
+        """
+        self.up(link)
+        self.address(link, f"fe80::{number}/64")
+
+    def operating(self, link: str) -> bool:
+        """Has the kernel taken notice of the link's carrier (RFC 2863, ifOperStatus up)?"""
+        (found,) = self._route.get_links(socket.if_nametoindex(link))
+        return bool(found.get_attr("IFLA_OPERSTATE") == "UP")
+
+    def neighbour(self, link: str, address: str, hardware: str) -> None:
+        """Who has `address` on `link`, so that nobody has to ask: no ARP, no solicitation."""
+        with _named(f"add neighbour {address} on {link}"):
+            self._route.neigh(
+                "add",
+                dst=address,
+                lladdr=hardware,
+                ifindex=socket.if_nametoindex(link),
+                state="permanent",
+            )
 
     def address(self, link: str, address: str) -> None:
         """Add "192.0.2.1/24" or "2001:db8::1/64"; IPv6 without duplicate address detection."""
         interface = ipaddress.ip_interface(address)
-        extra = {} if interface.version == 4 else {"flags": 0x02}  # IFA_F_NODAD
+        extra = {} if interface.version == 4 else {"flags": _IFA_F_NODAD}
         with _named(f"add address {address} to {link}"):
             self._route.addr(
                 "add",
@@ -94,6 +125,33 @@ class Links:
                 prefixlen=interface.network.prefixlen,
                 **extra,
             )
+        if interface.version == 6:
+            self._fresh.append((link, str(interface.ip)))
+
+    def settled(self) -> bool:
+        """Does the kernel answer for every IPv6 address by now?  It takes them on at its leisure.
+
+        An address on a link that is down is not waited for, one whose link is gone is forgotten.
+        """
+        here = set(self.names())
+        self._fresh = [
+            (link, address)
+            for link, address in self._fresh
+            if link in here and not self._is_local(link, address)
+        ]
+        return not any(self._is_up(link) for link, _ in self._fresh)
+
+    def _is_local(self, link: str, address: str) -> bool:
+        oif = {"oif": socket.if_nametoindex(link)} if address.startswith("fe80:") else {}
+        try:
+            (route,) = self._route.route("get", dst=address, family=socket.AF_INET6, **oif)
+        except NetlinkError:
+            return False
+        return bool(route["type"] == _RTN_LOCAL)
+
+    def _is_up(self, link: str) -> bool:
+        (found,) = self._route.get_links(socket.if_nametoindex(link))
+        return bool(found["flags"] & _IFF_UP)
 
     def up(self, link: str) -> None:
         self._set(link, state="up")

@@ -28,6 +28,8 @@ class Inbox:
 
 
 def in_namespace(test: Callable[[Netns, DirectPath, Inbox], Awaitable[None]]) -> None:
+    """Play a test in a namespace of its own."""
+
     async def main() -> None:
         async with Netns.new("direct") as netns:
             await test(netns, DirectPath(netns, "direct", frozenset()), Inbox())
@@ -36,6 +38,7 @@ def in_namespace(test: Callable[[Netns, DirectPath, Inbox], Awaitable[None]]) ->
 
 
 def listener(netns: Netns, host: str, kind: int) -> tuple[socket.socket, Address]:
+    """A bound socket on a free port, and where it is."""
     sock = netns.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
     sock.bind((host, 0))
     if kind == socket.SOCK_STREAM:
@@ -155,6 +158,7 @@ def test_what_the_socket_does_not_take_at_once_is_written_later() -> None:
 
 
 async def swallow(peer: socket.socket, count: int) -> int:
+    """Read that many bytes."""
     taken = 0
     while taken < count:
         taken += len(await asyncio.get_running_loop().sock_recv(peer, count))
