@@ -84,6 +84,9 @@ class Mute:
 class Slammer(Mute):
     """A server that ends the stream at the first byte."""
 
+    def __repr__(self) -> str:
+        return "Slammer()"
+
     def receive(self, flow: Flow, data: bytes, now: float) -> Iterable[Emit]:
         return (Emit(flow, b"", close=True),) if data else ()
 
