@@ -1,0 +1,184 @@
+"""The simulator: a network in virtual time."""
+
+import time
+from collections.abc import Iterable, Sequence
+from random import Random
+
+import pytest
+
+from circumtest.censor.policy import Packet, Verdict
+from circumtest.errors import HandshakeFailed
+from circumtest.model import Address, Cause, Failure, Stage, Success, Transport
+from circumtest.script import (
+    Arrival,
+    Emit,
+    Flow,
+    Script,
+    close,
+    enter,
+    now,
+    open_tcp,
+    open_udp,
+    recv,
+    send,
+)
+from circumtest.simulate import START, simulate
+
+HERE = Address("203.0.113.10", 9000)
+SIX = Address("2001:db8:113::10", 9000)
+
+
+class Mirror:
+    """Sends everything back; ends a stream when told to."""
+
+    def receive(self, flow: Flow, data: bytes, now: float) -> Iterable[Emit]:
+        return (Emit(flow, data, close=data == b"bye"),) if data else ()
+
+    def timer(self) -> float | None:
+        return None
+
+    def tick(self, now: float) -> Iterable[Emit]:
+        return ()
+
+
+class Clock:
+    """Sends one datagram to the flow it first heard, a second later."""
+
+    def __init__(self) -> None:
+        self.flow: Flow | None = None
+        self.due: float | None = None
+
+    def receive(self, flow: Flow, data: bytes, now: float) -> Iterable[Emit]:
+        self.flow, self.due = flow, now + 1
+        return ()
+
+    def timer(self) -> float | None:
+        return self.due
+
+    def tick(self, now: float) -> Iterable[Emit]:
+        self.due = None
+        assert self.flow is not None
+        return (Emit(self.flow, b"later"),)
+
+
+class Drops:
+    """Drops the first `count` packets."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def judge(self, packet: Packet, now: float) -> Verdict:
+        self.count -= 1
+        return Verdict.DROP if self.count >= 0 else Verdict.PASS
+
+
+def asking(
+    words: Sequence[bytes], got: list[Arrival | None], remote: Address = HERE
+) -> Script[None]:
+    """Send every word over UDP and take what comes within a second each."""
+    yield from enter(Stage.CONNECTIVITY)
+    channel = yield from open_udp(remote)
+    for word in words:
+        yield from send(channel, word)
+        got.append((yield from recv((yield from now()) + 1)))
+
+
+@pytest.mark.parametrize("remote", [HERE, SIX])
+def test_a_datagram_takes_its_time_each_way(remote: Address) -> None:
+    """Two delays make a round trip."""
+    got: list[Arrival | None] = []
+    record = simulate(asking([b"x"], got, remote), {(Transport.UDP, remote): Mirror()}, delay=0.05)
+
+    assert record.outcome == Success()
+    assert got[0] is not None
+    assert (got[0].data, got[0].source) == (b"x", remote)
+    assert got[0].at == pytest.approx(START + 0.1)
+
+
+def test_a_dropped_datagram_is_gone() -> None:
+    """Nobody sends it again."""
+    got: list[Arrival | None] = []
+    simulate(asking([b"x", b"y"], got), {(Transport.UDP, HERE): Mirror()}, Drops(1))
+
+    assert got[0] is None
+    assert got[1] is not None
+
+
+def test_an_answerer_is_woken_when_it_asked() -> None:
+    """Its clock is the simulator's."""
+    got: list[Arrival | None] = []
+
+    def script() -> Script[None]:
+        yield from enter(Stage.CONNECTIVITY)
+        channel = yield from open_udp(HERE)
+        yield from send(channel, b"x")
+        got.append((yield from recv((yield from now()) + 5)))
+
+    simulate(script(), {(Transport.UDP, HERE): Clock()}, delay=0.0)
+
+    assert got[0] is not None
+    assert got[0].at == pytest.approx(START + 1)
+
+
+def streaming(data: bytes, got: list[bytes | Cause]) -> Script[None]:
+    """Send over TCP and take all that comes within 30 s."""
+    yield from enter(Stage.SIGNALLING)
+    channel = yield from open_tcp(HERE, 10.0)
+    yield from send(channel, data)
+    until = (yield from now()) + 30
+    while (arrival := (yield from recv(until))) is not None:
+        got.append(arrival.data)
+        if arrival.data is Cause.EOF:
+            break
+    yield from close(channel)
+
+
+def test_a_stream_comes_through_drops_in_order() -> None:
+    """Segments that the censor drops are sent again, behind which the others wait."""
+    data = bytes(range(256)) * 20
+    got: list[bytes | Cause] = []
+    record = simulate(streaming(data, got), {(Transport.TCP, HERE): Mirror()}, Drops(4))
+
+    assert b"".join(part for part in got if isinstance(part, bytes)) == data
+    assert record.seconds < 35
+
+
+def test_the_end_of_a_stream_comes_after_its_bytes() -> None:
+    """EOF is told once everything else was."""
+    got: list[bytes | Cause] = []
+    simulate(streaming(b"bye", got), {(Transport.TCP, HERE): Mirror()})
+
+    assert got == [b"bye", Cause.EOF]
+
+
+def test_a_port_where_nobody_listens_refuses() -> None:
+    """As a kernel does."""
+    record = simulate(streaming(b"x", []), {})
+
+    assert record.outcome == Failure(Stage.SIGNALLING, Cause.REFUSED, f"tcp {HERE}")
+
+
+def test_a_connection_that_is_dropped_throughout_times_out() -> None:
+    """At the script's own patience."""
+    record = simulate(streaming(b"x", []), {(Transport.TCP, HERE): Mirror()}, Drops(1000))
+
+    assert record.outcome == Failure(Stage.SIGNALLING, Cause.TIMEOUT, f"tcp {HERE}")
+    assert record.seconds == pytest.approx(10.0)
+
+
+def test_forty_virtual_seconds_cost_milliseconds() -> None:
+    """No real clock is waited for."""
+
+    def script(rng: Random) -> Script[None]:
+        yield from enter(Stage.BINDING)
+        channel = yield from open_udp(HERE)
+        for _ in range(40):
+            yield from send(channel, rng.randbytes(20))
+            yield from recv((yield from now()) + 1)
+        raise HandshakeFailed(Cause.TIMEOUT)
+
+    begun = time.perf_counter()
+    record = simulate(script(Random(1)), {})
+
+    assert record.seconds == pytest.approx(40.0)
+    assert time.perf_counter() - begun < 1
