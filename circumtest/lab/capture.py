@@ -6,6 +6,7 @@ It refuses to filter.
 """
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -56,7 +57,9 @@ async def capture(netns: Netns, link: str, file: Path) -> AsyncIterator[Capture]
     """
     loop = asyncio.get_running_loop()
     with netns.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock, file.open("wb") as out:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        with contextlib.suppress(PermissionError):  # beyond the limit only root may go
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         running = Capture(sock, out)
         sock.bind((link, _ETH_P_ALL))

@@ -85,13 +85,12 @@ class _Station:
     # -------------------------------------------------------------- datagrams
 
     def _receive(self, sock: socket.socket, local: Address) -> None:
-        for _ in range(BURST):
-            try:
-                data, source = sock.recvfrom(_LARGEST)
-            except OSError:
-                break
-            flow = Flow(Transport.UDP, local, Address(source[0], source[1]))
-            self._emit(self._answerer.receive(flow, data, self._now()))
+        try:
+            data, source = sock.recvfrom(_LARGEST)
+        except OSError:
+            return
+        flow = Flow(Transport.UDP, local, Address(source[0], source[1]))
+        self._emit(self._answerer.receive(flow, data, self._now()))
         self._arm()
 
     # -------------------------------------------------------------- streams

@@ -21,7 +21,7 @@ from circumtest.path.causes import cause_of, cause_of_errno
 
 BOTH = frozenset(Transport)
 BURST = 32
-"""Datagrams taken in one turn of the loop, so that one channel cannot starve the others."""
+"""Errors or connections taken in one turn of the loop, so that one cannot starve the others."""
 BACKLOG = 1 << 20
 """Bytes of a stream that may wait for the socket; beyond it the stream is given up."""
 
@@ -136,15 +136,13 @@ class UdpConn:
             self._sock.close()
 
     def _readable(self) -> None:
-        for _ in range(BURST):
-            try:
-                data, source = self._sock.recvfrom(_LARGEST)
-            except OSError:  # nothing more to read, or an ICMP error of which the queue says more
-                self._drain_errors()
-                return
+        # One a turn: asking again for what is mostly not there costs more than another turn.
+        try:
+            data, source = self._sock.recvfrom(_LARGEST)
+        except OSError:  # an ICMP error, of which the queue says more
+            self._drain_errors()
+        else:
             self._sink(data, Address(source[0], source[1]))
-            if self._sock.fileno() < 0:  # whoever got it closed the channel
-                return
 
     def _drain_errors(self) -> None:
         for _ in range(BURST):
