@@ -77,6 +77,7 @@ def failing() -> Script[None]:
 
 
 def played(script: Script[None], path: Loop) -> Record:
+    """Play on a loop of its own."""
     return asyncio.run(play(script, path))
 
 
