@@ -31,6 +31,12 @@ T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
 _SIOCGSKNS = 0x894C
 _SETTLE = 5.0
+_STOCK = 8
+_STOCKED = {
+    (family, kind)
+    for family in (socket.AF_INET, socket.AF_INET6)
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+}
 _Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
@@ -40,6 +46,7 @@ class Netns:
     def __init__(self, name: str) -> None:
         self.name = name
         self.fd = -1
+        self._stock: dict[tuple[int, int, int], list[socket.socket]] = {}
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._born: Future[int] = Future()
         self._gone: Future[None] = Future()
@@ -66,6 +73,10 @@ class Netns:
             netns._jobs.put(None)
             await asyncio.wrap_future(netns._gone)
             netns._thread.join()  # it has nothing left to do
+            for stock in netns._stock.values():
+                for unused in stock:
+                    unused.close()
+            netns._stock.clear()
             if netns.fd >= 0:
                 _kill_inhabitants(netns.fd)
                 os.close(netns.fd)
@@ -88,8 +99,19 @@ class Netns:
         return await asyncio.wrap_future(self._submit(fn, *args, **kwargs))
 
     def socket(self, family: int, kind: int, proto: int = 0) -> socket.socket:
-        """A non-blocking, close-on-exec socket of this namespace.  Raises OSError."""
-        return self.call(socket.socket, family, kind | socket.SOCK_NONBLOCK, proto)
+        """A non-blocking, close-on-exec socket of this namespace.  Raises OSError.
+
+        From the second UDP or TCP socket of a family on they are made in stock: the trip to the
+        thread costs more than the socket.  Others would hear packets while they wait.
+        """
+        sort = (family, kind | socket.SOCK_NONBLOCK, proto)
+        stock = self._stock.get(sort)
+        if stock is None or (family, kind) not in _STOCKED:
+            self._stock[sort] = []
+            return self.call(socket.socket, *sort)
+        if not stock:
+            self.call(lambda: stock.extend(socket.socket(*sort) for _ in range(_STOCK)))
+        return stock.pop()
 
     def _submit(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
         if self._gone.done():

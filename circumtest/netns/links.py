@@ -133,6 +133,8 @@ class Links:
 
         An address on a link that is down is not waited for, one whose link is gone is forgotten.
         """
+        if not self._fresh:
+            return True
         here = set(self.names())
         self._fresh = [
             (link, address)

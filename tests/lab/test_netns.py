@@ -208,3 +208,23 @@ def test_a_kernel_without_wireguard_says_so() -> None:
             assert not there or await netns.last_handshakes("wg0") == {}
 
     asyncio.run(main())
+
+
+def test_sockets_are_made_in_stock_and_none_is_left() -> None:
+    """Many sockets are all of the namespace, each its own; what was not used is closed with it."""
+
+    async def main() -> None:
+        before = open_files()
+        async with Netns.new("stock") as netns:
+            await netns.address("lo", "192.0.2.1/32")
+            taken = [netns.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(20)]
+            for sock in taken:
+                sock.bind(("192.0.2.1", 0))  # nowhere else is there such an address
+                assert not sock.getblocking()
+                assert not sock.get_inheritable()
+            assert len({sock.getsockname() for sock in taken}) == 20
+            for sock in taken:
+                sock.close()
+        assert open_files() == before
+
+    asyncio.run(main())
