@@ -46,6 +46,13 @@ _decode_line = msgspec.json.Decoder(Line).decode
 _decode_run = msgspec.json.Decoder(Run).decode
 
 
+def schema() -> str:
+    """The JSON Schema of both files, as published in `results/schema.json`."""
+    _, components = msgspec.json.schema_components([Run, Line], ref_template="#/$defs/{name}")
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": components}
+    return msgspec.json.format(msgspec.json.encode(whole)).decode() + "\n"
+
+
 # ------------------------------------------------------------------ writing
 
 
