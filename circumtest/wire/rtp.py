@@ -97,6 +97,7 @@ def _crypt(header: Header, payload: bytes, key: bytes) -> bytes:
 
 _FRAME = struct.Struct("!IQIiIIQI")
 _UNKNOWN = 0
+_LATEST = 1 << 62
 MICRO = 1_000_000
 
 
@@ -119,10 +120,10 @@ class Frame(NamedTuple):
     def pack(self, size: int) -> bytes:
         """`size` bytes (at least 40): the fields, times in microseconds, then zeros."""
         micros = (_micros(self.jitter), _micros(self.gap))
-        echo = _UNKNOWN if self.echo is None else round(self.echo * MICRO)
+        echo = _UNKNOWN if self.echo is None else _micros(self.echo, _LATEST)
         return _FRAME.pack(
             self.seq,
-            round(self.sent_at * MICRO),
+            _micros(self.sent_at, _LATEST),
             self.received,
             self.highest,
             *micros,
@@ -148,5 +149,6 @@ class Frame(NamedTuple):
         )
 
 
-def _micros(seconds: float) -> int:
-    return min(round(seconds * MICRO), 0xFFFFFFFF)
+def _micros(seconds: float, most: int = 0xFFFFFFFF) -> int:
+    """Within the field: clocks that disagree must not be able to stop anything."""
+    return min(max(round(seconds * MICRO), 0), most)

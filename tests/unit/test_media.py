@@ -38,7 +38,7 @@ class Leg:
 
 
 class World:
-    """A network: `carry` says after how long a packet arrives on the other channel, None for never."""
+    """A network: `carry` says how long a packet takes to the other channel, None for ever."""
 
     def __init__(self, carry: Callable[[Packet], float | None], lag: float = 0.0) -> None:
         self.now, self.start = 1000.0, 1000.0

@@ -60,6 +60,16 @@ def test_a_frame_keeps_its_times_to_the_microsecond() -> None:
         Frame.unpack(frame.pack(160)[:39])
 
 
+def test_times_beyond_the_fields_are_cut_and_stop_nothing() -> None:
+    """Clocks that run backwards, and echoes of absurd ones."""
+    wild = Frame(0, 1e19, 0, -1, 1e9, -1.0, 1e19, -0.5)
+    tame = Frame.unpack(wild.pack(40))
+
+    assert (tame.gap, tame.held) == (0.0, 0.0)
+    assert tame.jitter == pytest.approx(4294.967295)
+    assert Frame.unpack(tame.pack(40)) == tame
+
+
 @given(st.binary(max_size=64), st.binary(max_size=64))
 def test_garbage_raises_nothing_but_value_errors(data: bytes, tail: bytes) -> None:
     """Bare, and behind a plausible first byte."""
