@@ -1,0 +1,118 @@
+"""Plans: what is tried, in which order, and what is refused before anything starts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from circumtest import configs
+from circumtest.errors import ConfigError
+from circumtest.model import Arm
+from circumtest.plan import Plan, load, parse
+
+GOOD: dict[str, Any] = {
+    "policies": ["open"],
+    "tunnel": [{"kind": "none"}],
+    "handshake": [{"kind": "stun-binding"}],
+}
+
+
+def plan(**changes: Any) -> Plan:
+    """The small plan with changes."""
+    return parse({**GOOD, **changes}, "small", "small.toml")
+
+
+@pytest.mark.parametrize("name", configs.names("plans"))
+def test_every_shipped_plan_loads(name: str) -> None:
+    """And has cells."""
+    assert load(name).outline.cells()
+
+
+def test_the_demo_is_what_the_readme_promises() -> None:
+    """Seven handshakes, five tunnels, four policies."""
+    assert len(load("demo").outline.cells()) == 7 * 5 * 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"polices": []}, "did you mean 'policies'?"),
+        ({"blocks": "many"}, "key `blocks`: expected `int`"),
+        ({"blocks": 0}, "out of range"),
+        ({"policies": ["opn"]}, "did you mean 'open'?"),
+        ({"policies": []}, "no cells"),
+        ({"tunnel": []}, "no cells"),
+        ({"targets": ["lob"]}, "did you mean 'lab'?"),
+        ({"tunnel": [{"kind": "wiregard"}]}, "did you mean 'wireguard'?"),
+        ({"tunnel": [{"kind": "socks", "server": "dant"}]}, "did you mean 'dante'?"),
+        ({"tunnel": [{"kind": "socks", "url": "socks5://h:99999"}]}, "port"),
+        ({"tunnel": [{"kind": "wireguard", "config": "/nowhere.conf"}]}, "cannot be read"),
+        ({"tunnel": [{"kind": "none"}, {"kind": "none"}]}, "two called 'none'"),
+        ({"handshake": [{"kind": "echo", "sise": 3}]}, "did you mean 'size'?"),
+        ({"handshake": [{}]}, "key `kind`: is missing"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_right_is_refused_with_place_and_cure(
+    changes: dict[str, Any], words: str
+) -> None:
+    """One message, nothing started."""
+    with pytest.raises(ConfigError) as told:
+        plan(**changes)
+
+    assert words in str(told.value)
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
+    """With the line where it stops being it."""
+    file = tmp_path / "bad.toml"
+    file.write_text("blocks = = 3\n")
+
+    with pytest.raises(ConfigError, match=r"bad\.toml: is not TOML"):
+        load(str(file))
+
+
+def test_an_order_is_a_shuffle_that_depends_on_seed_cell_and_block_only() -> None:
+    """A run that was stopped goes on as it would have."""
+    one, same, other = plan(), plan(), plan(seed=2)
+    (cell,) = one.outline.cells()
+
+    orders = [one.order(cell, block) for block in range(20)]
+    assert orders == [same.order(cell, block) for block in range(20)]
+    assert orders != [other.order(cell, block) for block in range(20)]
+    assert len(set(orders)) > 5
+    assert all(set(order) == set(Arm) for order in orders)
+    assert one.rng(cell, 3, Arm.INSIDE).random() == same.rng(cell, 3, Arm.INSIDE).random()
+    assert one.rng(cell, 3, Arm.INSIDE).random() != one.rng(cell, 4, Arm.INSIDE).random()
+
+
+def test_the_hash_knows_everything_but_secrets() -> None:
+    """A password is not to be guessed from it."""
+    urls = [f"socks5://user:{word}@192.0.2.1:1080" for word in ("a", "b")]
+    hashes = {plan(tunnel=[{"kind": "socks", "url": url}]).outline.hash for url in urls}
+
+    assert len(hashes) == 1
+    assert plan(blocks=5).outline.hash != plan(blocks=6).outline.hash
+
+
+def test_a_selection_is_another_plan() -> None:
+    """With fewer cells and a hash of its own; a name that is not in the plan is refused."""
+    demo = load("demo")
+    part = demo.select(["wireguard"], ["echo"], ["open"], blocks=2)
+
+    assert [str(cell) for cell in part.outline.cells()] == ["open/lab/echo/wireguard"]
+    assert part.outline.hash != demo.outline.hash
+    assert demo.select() is demo
+    with pytest.raises(ConfigError, match="did you mean 'wireguard'"):
+        demo.select(["wiregard"])
+
+
+def test_the_control_copies_transport_port_and_size() -> None:
+    """It goes to the same place and differs in nothing but content."""
+    demo = load("demo")
+    cell = next(cell for cell in demo.outline.cells() if cell.handshake == "whatsapp-call")
+    control = demo.control(cell)
+
+    assert control.listen.transport == "udp"
+    assert control.listen.port == 3478
+    assert control.opening == 212
