@@ -149,8 +149,6 @@ def media(
 
 
 class _Session:
-    """The media stage while it runs."""
-
     def __init__(self, near: Leg, far: Leg | None, rate: int, beats: Sequence[Beat]) -> None:
         self._near, self._far, self._rate, self._beats = near, far, rate, beats
         self._above, self._below, self._told = Ear(), Ear(), _Told()
@@ -190,10 +188,9 @@ class _Session:
             self._above.hear(heard.seq, heard.sent_at, arrival.at)
 
     def _send(self, at: float) -> Script[None]:
-        for leg in (self._near, self._far):
-            if leg is not None:
-                packet = leg.encode(self._sent, at)
-                yield from send(packet.channel, packet.data, packet.remote)
+        for leg in (self._near, self._far) if self._far else (self._near,):
+            packet = leg.encode(self._sent, at)
+            yield from send(packet.channel, packet.data, packet.remote)
         self._sent += 1
 
     def _keep_alive(self, due: list[float], at: float) -> Script[None]:
