@@ -123,12 +123,12 @@ class Wireguard:
                 if (await asyncio.to_thread(device.counters)).handshake:
                     return
                 await asyncio.sleep(_POLL)
-        told = await asyncio.to_thread(device.counters)
-        raise TunnelDown(
-            TunnelFault.HANDSHAKE,
-            f"no handshake in {self.patience:g} s; {_guess(told.received)}",
-            _scrub(device.log),
-        )
+        told, words = await asyncio.to_thread(device.counters), _scrub(device.log)
+        # wireguard-go may bind its port only once the device is up: then nobody is told but its log.
+        if "address already in use" in words:
+            raise TunnelDown(TunnelFault.BINARY, "the device's port is in use", words)
+        detail = f"no handshake in {self.patience:g} s; {_guess(told.received)}"
+        raise TunnelDown(TunnelFault.HANDSHAKE, detail, words)
 
 
 class WireguardPath:

@@ -1,5 +1,7 @@
 """Small synthetic runs for tests of what is made of trials."""
 
+from collections.abc import Sequence
+
 from circumtest.finding import HandshakeOutline, Outline, TunnelOutline
 from circumtest.model import (
     Arm,
@@ -54,8 +56,8 @@ def outline(
 
 def trials(
     cell: Cell,
-    outside: list[Outcome],
-    inside: list[Outcome],
+    outside: Sequence[Outcome],
+    inside: Sequence[Outcome],
     controls: tuple[Outcome, Outcome] = (OK, OK),
 ) -> list[Trial]:
     """A block for each outcome; all controls of an arm end alike."""

@@ -1,5 +1,7 @@
 """Every row of the verdict table, and what forbids a verdict."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from circumtest.compare import compare
@@ -20,8 +22,8 @@ N = 12
 
 
 def judged(
-    outside: list[Outcome],
-    inside: list[Outcome],
+    outside: Sequence[Outcome],
+    inside: Sequence[Outcome],
     controls: tuple[Outcome, Outcome] = (OK, OK),
     tunnel: str = "wireguard",
     policy: str = "ru",
