@@ -124,7 +124,7 @@ class Wireguard:
                     return
                 await asyncio.sleep(_POLL)
         told, words = await asyncio.to_thread(device.counters), _scrub(device.log)
-        # wireguard-go may bind its port only once the device is up: then nobody is told but its log.
+        # wireguard-go may bind its port only once the device is up: then only its log tells.
         if "address already in use" in words:
             raise TunnelDown(TunnelFault.BINARY, "the device's port is in use", words)
         detail = f"no handshake in {self.patience:g} s; {_guess(told.received)}"
