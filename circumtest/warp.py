@@ -1,8 +1,9 @@
 """The relay of a WhatsApp call: the far half, and the keys that both halves derive.
 
-It answers only requests whose MESSAGE-INTEGRITY verifies, sends media only to whom it has seen
-answer for his address, and only as long as he is there.  It refuses to forward calls: the other
-side of the call is the relay itself, which reports what it heard.
+It answers only requests whose MESSAGE-INTEGRITY verifies, and sends media only to whom asked for
+it under the secret, for a bounded time.  Nothing on this wire proves that he is where he says:
+who knows the secret is trusted not to lie about his address.  It refuses to forward calls: the
+other side of the call is the relay itself, which reports what it heard.
 """
 
 import hmac
@@ -24,8 +25,8 @@ MAX_CALLS = 512
 """Calls that a relay remembers; the oldest is forgotten first."""
 MAX_TOKENS = 4096
 """Tokens whose holder it remembers."""
-QUIET = 30.0
-"""Seconds without an authentic packet after which a call's media stops: longer than a standard
+QUIET = 75.0
+"""Seconds without an authentic packet after which a call's media stops: longer than the longest
 media stage, so that a relay that gave up is not mistaken for a censor of the way down."""
 LONGEST = 180.0
 """Seconds after which it stops in any case."""

@@ -3,7 +3,8 @@
     8 nonce | 2 length, masked | 10 tag | filler, masked; in an answer it begins with an address
 
 The tag authenticates direction, nonce and everything behind; masks come from secret and nonce, so
-that no byte is constant.  It refuses to look like any protocol.
+that no byte is constant.  It refuses to look like any protocol: the top two bits are set, which
+STUN (00), TURN's channels (01) and RTP (10) never do (RFC 7983), whatever the rest happens to be.
 """
 
 import hmac
@@ -17,13 +18,14 @@ ADDRESS_SIZE = 38
 MAX_DATAGRAM = 1400
 MAX_STREAM = 16384
 _NONCE, _TAG = 8, 10
+_TOP = 0xC0
 _HEAD = _NONCE + 2
 _ASK, _ANSWER = b"ask", b"answer"
 
 
 def request(nonce: bytes, size: int, secret: bytes) -> bytes:
-    """A request of `size` bytes for an 8-byte nonce."""
-    return _seal(nonce, b"", size, secret, _ASK)
+    """A request of `size` bytes for an 8-byte nonce, of which the top two bits do not count."""
+    return _seal(bytes([nonce[0] | _TOP]) + nonce[1:], b"", size, secret, _ASK)
 
 
 def answer(asked: bytes, host: str, port: int, secret: bytes) -> bytes:

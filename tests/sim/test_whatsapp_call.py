@@ -191,6 +191,16 @@ def test_a_freeze_after_22_seconds_is_seen_by_the_levels_that_last_longer() -> N
             assert record.media[0].down.silent_at == pytest.approx(22, abs=0.2)
 
 
+@pytest.mark.parametrize("level", [Level.STANDARD, Level.DEEP])
+def test_a_dead_uplink_is_not_blamed_on_the_way_down(level: Level) -> None:
+    """Everything up is lost from the fifth second on: the relay speaks on until the stage ends."""
+    record = play(Dropping(lambda packet, at, number: is_up(packet) and at > 5), level=level)
+
+    assert record.outcome == Failure(Stage.SUSTAIN, Cause.FROZEN, "up after 248 packets, 5.0 s")
+    assert record.media[0].down.silent_after is None
+    assert record.media[0].down.lost == 0
+
+
 @pytest.mark.parametrize("way", [True, False])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_third_of_one_directions_media_lost_is_that_directions_failure(

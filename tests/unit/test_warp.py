@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circumtest import warp
+from circumtest.ladders import PACES
 from circumtest.model import Address, Transport
 from circumtest.script import Emit, Flow
-from circumtest.warp import MAX_CALLS, MAX_TOKENS, QUIET, WarpRelay
+from circumtest.warp import LONGEST, MAX_CALLS, MAX_TOKENS, QUIET, WarpRelay
 from circumtest.wire import stun, whatsapp
 from circumtest.wire.rtp import Frame
 from circumtest.wire.whatsapp import WIDE, Subscription
@@ -149,6 +150,7 @@ def test_hanging_up_ends_the_media_and_the_token() -> None:
 def test_media_stops_when_the_caller_has_been_silent_too_long() -> None:
     """And goes on as long as he pings, up to the cap."""
     assert stream(talking(), NOW + 1000)[-1][0] == pytest.approx(NOW + QUIET, abs=0.05)
+    assert max(pace.media for pace in PACES.values()) + 10 < QUIET < LONGEST
 
     relay = talking()
     for second in range(3, 90, 3):

@@ -6,8 +6,9 @@ from random import Random
 import dpkt
 import pytest
 
-from circumtest import warp
+from circumtest import registry, warp
 from circumtest.censor.policy import Packet, Verdict
+from circumtest.errors import ConfigError
 from circumtest.handshakes.whatsapp_call import WhatsappCall
 from circumtest.model import Address, Record, Role, Success
 from circumtest.simulate import CLIENT, START, far_end, simulate
@@ -57,6 +58,15 @@ def test_a_call_is_what_it_says_it_is() -> None:
     assert (call.listen.port, call.listen.hosts) == (3478, 3)
     assert (call.opening, call.role, call.messaging) == (212, Role.CALL, "whatsapp-message")
     assert len(TAP.up()[0][2]) == 212
+
+
+@pytest.mark.parametrize("relays", [0, 2, 6])
+def test_a_call_to_fewer_or_more_relays_than_real_ones_is_refused(relays: int) -> None:
+    """By the plan's reader, with the key's name; three to five is what signalling gives."""
+    with pytest.raises(ConfigError, match="relays"):
+        registry.build(
+            registry.HANDSHAKES, {"kind": "whatsapp-call", "relays": relays}, "plan.toml", "call"
+        )
 
 
 def test_each_relay_gets_two_allocates_within_ten_milliseconds() -> None:

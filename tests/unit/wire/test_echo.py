@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from circumtest.wire import echo
@@ -35,6 +35,16 @@ def test_no_byte_of_a_packet_is_constant() -> None:
 
     for packets in (asked, answers):
         assert min(len(set(column)) for column in zip(*packets, strict=True)) > 5
+
+
+@given(st.binary(min_size=8, max_size=8), st.sampled_from(SIZES))
+@example(bytes.fromhex("000100002112a442"), 20)
+@example(bytes.fromhex("0100000000000000"), 148)
+def test_no_nonce_makes_the_beginning_of_a_protocol(nonce: bytes, size: int) -> None:
+    """Top bits 11: neither STUN (00), TURN's channels (01) nor RTP (10), there and back."""
+    asked = echo.request(nonce, size, SECRET)
+
+    assert asked[0] >> 6 == echo.answer(asked, "192.0.2.1", 1, SECRET)[0] >> 6 == 0b11
 
 
 def test_neither_a_reflection_nor_another_answer_nor_another_secret_passes() -> None:
