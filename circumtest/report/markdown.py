@@ -16,11 +16,11 @@ def markdown(findings: Findings, *, long: bool = False) -> str:
         parts.append("\n".join(["## What to know", "", *(f"- {one}" for one in said)]))
     outline = findings.outline
     parts.append(f"Plan `{outline.name}` `{outline.hash[:12]}`, seed {outline.seed}.")
-    return "\n\n".join(parts) + "\n"
+    return rows.printable("\n\n".join(parts) + "\n")
 
 
 def laid_out(one: rows.Table) -> str:
     """A titled table in Markdown."""
     cells = [[cell.replace("|", "\\|") for cell in row] for row in one.rows]
     laid = tabulate(cells, headers=one.heads, tablefmt="pipe", disable_numparse=True)
-    return f"## {one.title}\n\n{laid}"
+    return rows.printable(f"## {one.title}\n\n{laid}")

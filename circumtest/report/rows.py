@@ -45,16 +45,16 @@ def answer(findings: Findings) -> tuple[str, ...]:
 def _sentence(here: list[Comparison]) -> str:
     if not here:
         return "no calls were tried."
-    restricted = _names(one for one in here if one.outside.state is ArmState.RESTRICTED)
-    said = [f"restricted outside: {restricted}." if restricted else "no call is restricted."]
-    for kind, words in (
-        (VerdictKind.BYPASSES, "brought back by"),
-        (VerdictKind.DOES_NOT_BYPASS, "not brought back by"),
-        (VerdictKind.BREAKS_CALLS, "broken by"),
-        (VerdictKind.DEGRADES, "degraded by"),
+    said = [_outside_in_words(here)]
+    restricted = {one.cell.handshake for one in here if one.outside.state is ArmState.RESTRICTED}
+    calls = {one.cell.handshake for one in here}
+    for kind, words, whole in (
+        (VerdictKind.BYPASSES, "brought back by", restricted),
+        (VerdictKind.DOES_NOT_BYPASS, "not brought back by", restricted),
+        (VerdictKind.BREAKS_CALLS, "broken by", calls),
+        (VerdictKind.DEGRADES, "degraded by", calls),
     ):
-        tunnels = sorted({one.cell.tunnel for one in here if one.verdict.kind is kind})
-        if tunnels:
+        if tunnels := _by_tunnel(here, kind, whole):
             said.append(f"{words} {', '.join(tunnels)}.")
     down = sorted({one.cell.tunnel for one in here if one.verdict.kind is VerdictKind.TUNNEL_DOWN})
     if down:
@@ -64,8 +64,35 @@ def _sentence(here: list[Comparison]) -> str:
     return " ".join(said)
 
 
+def _outside_in_words(here: list[Comparison]) -> str:
+    """That nothing is restricted is said only where every call was seen to work."""
+    if restricted := _names(one for one in here if one.outside.state is ArmState.RESTRICTED):
+        return f"restricted outside: {restricted}."
+    working = {one.cell.handshake for one in here if one.outside.state is ArmState.WORKS}
+    if all(one.cell.handshake in working for one in here):
+        return "no call is restricted."
+    return "no restriction was shown."
+
+
+def _by_tunnel(here: list[Comparison], kind: VerdictKind, whole: set[str]) -> list[str]:
+    """The tunnels with that verdict, each with its calls where these are not the whole of it."""
+    calls: dict[str, list[str]] = {}
+    for one in here:
+        if one.verdict.kind is kind:
+            calls.setdefault(one.cell.tunnel, []).append(one.cell.handshake)
+    return [
+        tunnel if whole <= set(calls[tunnel]) else f"{tunnel} ({', '.join(calls[tunnel])} only)"
+        for tunnel in sorted(calls)
+    ]
+
+
 def _names(comparisons: Iterable[Comparison]) -> str:
     return ", ".join(dict.fromkeys(one.cell.handshake for one in comparisons))
+
+
+def printable(text: str) -> str:
+    """Text without control characters: a foreign run's names must not steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 # ------------------------------------------------------------------ the matrix

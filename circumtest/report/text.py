@@ -16,10 +16,10 @@ def text(findings: Findings, *, long: bool = False) -> str:
         parts.append("\n".join(f"! {one}" for one in said))
     outline = findings.outline
     parts.append(f"plan {outline.name} {outline.hash[:12]}, seed {outline.seed}")
-    return "\n\n".join(parts) + "\n"
+    return rows.printable("\n\n".join(parts) + "\n")
 
 
 def table(one: rows.Table, style: str) -> str:
     """A titled table in one of tabulate's styles."""
     laid = tabulate(one.rows, headers=one.heads, tablefmt=style, disable_numparse=True)
-    return f"{one.title}\n\n{laid}"
+    return rows.printable(f"{one.title}\n\n{laid}")

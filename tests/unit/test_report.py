@@ -6,7 +6,7 @@ from circumtest.compare import compare
 from circumtest.finding import Findings
 from circumtest.model import Cell
 from circumtest.report import render
-from tests.unit.runs import OK, SILENT, outline, trials
+from tests.unit.runs import CALL, MESSAGE, OK, SILENT, outline, trials
 
 FINDINGS = compare(
     outline("none", "wireguard"),
@@ -56,3 +56,50 @@ def test_markdown_is_a_table_of_the_same_rows() -> None:
 def test_json_is_the_findings_themselves() -> None:
     """Nothing is lost."""
     assert msgspec.json.decode(render(FINDINGS, "json"), type=Findings) == FINDINGS
+
+
+def _answer(findings: Findings) -> str:
+    return render(findings, "text").partition("\n")[0]
+
+
+def test_that_nothing_is_restricted_is_said_only_where_calls_were_seen_to_work() -> None:
+    """Without a network, or with too few blocks, nobody knows."""
+    cell = Cell("wireguard", "call", "lab", "ru")
+    fine = compare(outline("wireguard"), trials(cell, [OK] * 12, [OK] * 12))
+    dead = compare(
+        outline("wireguard"), trials(cell, [SILENT] * 12, [SILENT] * 12, (SILENT, SILENT))
+    )
+
+    assert _answer(fine) == "ru: no call is restricted."
+    assert _answer(dead) == "ru: no restriction was shown. Some cells are inconclusive."
+
+
+def test_a_tunnel_that_brings_back_some_calls_is_not_said_to_bring_back_calls() -> None:
+    """The calls are named where they are not all that are restricted."""
+    plan = msgspec.structs.replace(
+        outline("wireguard", "socks"),
+        handshakes=(CALL, msgspec.structs.replace(CALL, name="other"), MESSAGE),
+    )
+    findings = compare(
+        plan,
+        [
+            *trials(Cell("wireguard", "call", "lab", "ru"), [SILENT] * 12, [OK] * 12),
+            *trials(Cell("wireguard", "other", "lab", "ru"), [SILENT] * 12, [OK] * 12),
+            *trials(Cell("socks", "call", "lab", "ru"), [SILENT] * 12, [OK] * 12),
+            *trials(Cell("socks", "other", "lab", "ru"), [SILENT] * 12, [SILENT] * 12),
+        ],
+    )
+
+    assert _answer(findings) == (
+        "ru: restricted outside: call, other. brought back by socks (call only), wireguard."
+        " not brought back by socks (other only)."
+    )
+
+
+def test_a_foreign_name_does_not_steer_the_terminal() -> None:
+    """Control characters in somebody else's run are shown as what they are: nothing."""
+    plan = msgspec.structs.replace(outline("wireguard"), policies=("ru\x1b[2J",))
+    findings = compare(plan, [])
+
+    assert "\x1b" not in render(findings, "text", long=True)
+    assert "\x1b" not in render(findings, "markdown", long=True)
