@@ -92,6 +92,18 @@ class Plan:
                 said += [f"{name}: {note}" for note in getattr(tunnel, "notes", tuple)()]
         return tuple(said)
 
+    def private(self) -> bytes:
+        """What the hash leaves out of the tunnels: their secrets, and what their files hold.
+
+        It tells two VPNs apart that the hash cannot, so that neither resumes the other's run.  Not
+        for keeping: `circumtest.store` seals it.  b"" when there is nothing of the kind.
+        """
+        hidden = {
+            name: [[key, fields[key], _content(fields[key])] for key in _SECRET if key in fields]
+            for name, fields in self._tunnels.items()
+        }
+        return json.dumps(hidden, default=str).encode() if any(hidden.values()) else b""
+
     def version(self, target: str) -> int:
         """4 or 6."""
         return TARGETS[target]
@@ -285,6 +297,14 @@ def _canonical(raw: Any) -> str:
     if isinstance(raw, list | tuple):
         return "[" + ",".join(_canonical(one) for one in raw) + "]"
     return json.dumps(raw, default=str)
+
+
+def _content(named: Any) -> str:
+    """The digest of a file that a field names, "" for what is no file."""
+    try:
+        return hashlib.sha256(Path(named).read_bytes()).hexdigest()
+    except (OSError, TypeError, ValueError):
+        return ""
 
 
 def _rehash(outline: Outline) -> str:

@@ -4,6 +4,7 @@
 trial.  Reading keeps every whole line and reports the rest.  It refuses to change what is there.
 """
 
+import hmac
 import os
 import platform
 import time
@@ -21,6 +22,9 @@ from circumtest.model import Arm, Trial
 FORMAT = 1
 """The version of both files; a reader of this version reads this one only."""
 RUN, TRIALS, LOCK = "run.json", "trials.jsonl", ".lock"
+SEAL = ".seal"
+"""A salt, and under it the digest of what the hash of the plan leaves out: not to be shared."""
+SALT = 16
 ARMS = len(Arm)
 
 
@@ -56,21 +60,22 @@ def schema() -> str:
 # ------------------------------------------------------------------ writing
 
 
-def create(folder: Path, outline: Outline) -> Run:
+def create(folder: Path, outline: Outline, private: bytes = b"") -> Run:
     """Begin a run in `folder`, or find there the one that began.
 
-    Raises ConfigError when the folder holds a run of another plan, EnvironmentUnfit when the disk
-    does not take it.
+    `private` is what the plan's hash leaves out (`Plan.private`).  Raises ConfigError when the
+    folder holds a run of another plan, or of the same one with other tunnels behind its names;
+    EnvironmentUnfit when the disk does not take it.
     """
     if (folder / RUN).exists():
         run = load(folder)
+        problem = ""
         if run.outline.hash != outline.hash:
-            raise ConfigError(
-                str(folder),
-                "",
-                f"holds a run of another plan, {run.outline.name!r}",
-                "name another folder with -o",
-            )
+            problem = f"holds a run of another plan, {run.outline.name!r}"
+        elif not _sealed(folder, private):
+            problem = "holds a run of this plan with other keys, addresses or files"
+        if problem:
+            raise ConfigError(str(folder), "", problem, "name another folder with -o")
         return run
     versions = {
         "circumtest": __version__,
@@ -80,8 +85,25 @@ def create(folder: Path, outline: Outline) -> Run:
     run = Run(FORMAT, outline, time.time(), versions)
     with _full_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        _seal(folder, private)
         _replace(folder / RUN, msgspec.json.format(_encode(run)))
     return run
+
+
+def _seal(folder: Path, private: bytes) -> None:
+    salt = os.urandom(SALT)
+    fd = os.open(folder / SEAL, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "wb") as out:
+        out.write(salt + hmac.digest(salt, private, "sha256"))
+
+
+def _sealed(folder: Path, private: bytes) -> bool:
+    """Whether the run there was begun with the same `private`; a shared one has no seal left."""
+    try:
+        seal = (folder / SEAL).read_bytes()
+    except OSError:
+        return not private
+    return hmac.compare_digest(seal[SALT:], hmac.digest(seal[:SALT], private, "sha256"))
 
 
 def finish(folder: Path) -> None:
@@ -229,14 +251,18 @@ def _trial(text: bytes, place: str, troubles: list[str]) -> Trial | None:
     return line.trial
 
 
-def unfinished(results: Path, digest: str) -> Path | None:
-    """The newest folder in `results` with a run of that plan (by hash) that did not finish."""
+def unfinished(results: Path, digest: str, private: bytes = b"") -> Path | None:
+    """The newest folder in `results` with a run of that plan that did not finish.
+
+    By its hash, and by what that leaves out, as in `create`.
+    """
     found = []
     for file in results.glob(f"*/{RUN}"):
         try:
             run = load(file.parent)
         except ConfigError:
             continue
-        if run.outline.hash == digest and run.finished is None:
+        same = run.outline.hash == digest and _sealed(file.parent, private)
+        if same and run.finished is None:
             found.append((run.started, file.parent))
     return max(found)[1] if found else None

@@ -57,8 +57,9 @@ def carry_out(
     loaded = load(plan).select(tunnel, handshake, policy, blocks=blocks, seed=seed)
     for note in loaded.notes():
         click.echo(note, err=True)
-    folder = output or _folder(loaded.outline.name, loaded.outline.hash, fresh=fresh)
-    begun = store.create(folder, loaded.outline)
+    private = loaded.private()
+    folder = output or _folder(loaded.outline.name, loaded.outline.hash, private, fresh=fresh)
+    begun = store.create(folder, loaded.outline, private)
     if begun.finished is not None:
         click.echo(f"{folder} is finished already; --fresh or another -o begins anew", err=True)
         return 0, folder
@@ -68,11 +69,11 @@ def carry_out(
     return code, folder
 
 
-def _folder(name: str, digest: str, *, fresh: bool) -> Path:
+def _folder(name: str, digest: str, private: bytes, *, fresh: bool) -> Path:
     from circumtest import store
 
     results = Path("results")
-    if not fresh and (old := store.unfinished(results, digest)):
+    if not fresh and (old := store.unfinished(results, digest, private)):
         click.echo(f"resuming {old}", err=True)
         return old
     return results / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{name}"

@@ -95,6 +95,23 @@ def test_the_hash_knows_everything_but_secrets() -> None:
     assert plan(blocks=5).outline.hash != plan(blocks=6).outline.hash
 
 
+def test_what_the_hash_leaves_out_still_tells_two_tunnels_apart(tmp_path: Path) -> None:
+    """By the URL, and by what a configuration holds, not only by what its file is called."""
+    urls = [f"socks5://192.0.2.{host}:1080" for host in (1, 2)]
+    one, other = (plan(tunnel=[{"kind": "socks", "url": url}]) for url in urls)
+    file = tmp_path / "client.conf"
+    fields = {"kind": "wireguard", "server": "wireguard-go", "config": str(file)}
+    seen = []
+    for text in ("one", "other"):
+        file.write_text(text)
+        seen.append(plan(tunnel=[fields]).private())
+
+    assert one.outline.hash == other.outline.hash
+    assert one.private() != other.private()
+    assert seen[0] != seen[1]
+    assert plan(tunnel=[{"kind": "none"}]).private() == b""
+
+
 def test_a_selection_is_another_plan() -> None:
     """With fewer cells and a hash of its own; a name that is not in the plan is refused."""
     demo = load("demo")

@@ -78,6 +78,29 @@ def test_a_folder_with_another_plan_is_refused(tmp_path: Path) -> None:
         store.create(tmp_path, changed)
 
 
+def test_another_tunnel_behind_the_same_name_never_resumes_a_run(tmp_path: Path) -> None:
+    """The plan's hash leaves secrets out, so the folder itself knows whose trials it holds."""
+    folder = tmp_path / "a"
+    store.create(folder, PLAN, b"one VPN")
+
+    assert store.create(folder, PLAN, b"one VPN").outline == PLAN
+    assert store.unfinished(tmp_path, PLAN.hash, b"one VPN") == folder
+    assert store.unfinished(tmp_path, PLAN.hash, b"another VPN") is None
+    with pytest.raises(ConfigError, match="other keys, addresses or files"):
+        store.create(folder, PLAN, b"another VPN")
+
+
+def test_the_seal_tells_nobody_what_it_seals(tmp_path: Path) -> None:
+    """It is salted, readable by its owner only, and no secret is anywhere in the folder."""
+    for name in ("a", "b"):
+        store.create(tmp_path / name, PLAN, b"hunter2")
+    seals = [(tmp_path / name / store.SEAL) for name in ("a", "b")]
+
+    assert seals[0].read_bytes() != seals[1].read_bytes()
+    assert seals[0].stat().st_mode & 0o077 == 0
+    assert not any(b"hunter2" in file.read_bytes() for file in (tmp_path / "a").iterdir())
+
+
 def test_only_one_run_writes_a_folder(tmp_path: Path) -> None:
     """The second one is told to wait."""
     with (
