@@ -124,12 +124,14 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
 class Invalid(msgspec.Struct, frozen=True, tag="invalid"):
     """The trial says nothing about the censor; counted and shown, never part of a rate.
 
-    `reason` is one of `tunnel-down`, `wrong-exit`, `overloaded`; `fault` is set for `tunnel-down`.
+    `reason` is one of `tunnel-down`, `wrong-exit`, `overloaded`; `fault` is set for `tunnel-down`,
+    and `evidence` holds the tunnel's daemon's own words then, scrubbed.
     """
 
     reason: str
     fault: TunnelFault | None = None
     detail: str = ""
+    evidence: str = ""
 
 
 class Unsupported(msgspec.Struct, frozen=True, tag="unsupported"):

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -18,7 +18,7 @@ import msgspec
 
 from circumtest import configs, registry
 from circumtest.errors import ConfigError
-from circumtest.finding import HandshakeOutline, Outline, TunnelOutline
+from circumtest.finding import CONTROL_TUNNELS, HandshakeOutline, Outline, TunnelOutline
 from circumtest.ladders import PACES
 from circumtest.model import Arm, Cell, Level
 from circumtest.script import Handshake
@@ -71,10 +71,21 @@ class Plan:
 
     def server(self, tunnel: str) -> Any | None:
         """What the lab starts at the exit for a tunnel, None for one that brings its own."""
-        kind = self._tunnels[tunnel].get("server")
-        if kind is None:
+        server = self._tunnels[tunnel].get("server")
+        if server is None:
             return None
-        return registry.build(registry.SERVERS, {"kind": kind}, self.where, f"tunnel {tunnel!r}")
+        return registry.build(registry.SERVERS, _server(server), self.where, f"tunnel {tunnel!r}")
+
+    def is_control(self, tunnel: str) -> bool:
+        """Whether it is a control of the plan, which nothing is claimed or demanded of."""
+        return self._tunnels[tunnel]["kind"] in CONTROL_TUNNELS
+
+    def exits(self, tunnel: str, addresses: Iterable[str]) -> dict[str, Any]:
+        """The field that tells a tunnel how it may be seen, where it has one and does not say."""
+        fields = self._tunnels[tunnel]
+        if "exits" in fields:
+            return {}
+        return registry.known(registry.TUNNELS, fields["kind"], {"exits": tuple(sorted(addresses))})
 
     def tunnel(self, name: str, given: Mapping[str, Any]) -> Any:
         """The tunnel, made of the plan's fields and those that the lab's server gave."""
@@ -113,6 +124,10 @@ class Plan:
         arms = list(Arm)
         self._random(cell, block, "order").shuffle(arms)
         return tuple(arms)
+
+    def chance(self, cell: Cell) -> Random:
+        """The chance that what is played before the first block has."""
+        return self._random(cell, 0, "proof")
 
     def rng(self, cell: Cell, block: int, arm: Arm) -> Random:
         """All the chance that one trial has."""
@@ -210,7 +225,7 @@ def parse(raw: Mapping[str, Any], name: str, where: str) -> Plan:
         targets=table.targets,
         policies=table.policies,
         tunnels=tuple(
-            TunnelOutline(one, fields["kind"], fields.get("server", ""))
+            TunnelOutline(one, fields["kind"], _server_kind(fields))
             for one, fields in tunnels.items()
         ),
         handshakes=tuple(
@@ -279,8 +294,17 @@ def _check_tunnel(fields: Mapping[str, Any], where: str, place: str) -> None:
     if "server" not in fields:
         registry.build(registry.TUNNELS, own, where, place)
         return
-    registry.build(registry.SERVERS, {"kind": fields["server"]}, where, f"{place}, server")
+    registry.build(registry.SERVERS, _server(fields["server"]), where, f"{place}, server")
     registry.check_keys(registry.TUNNELS, own, where, place)
+
+
+def _server(given: Any) -> Mapping[str, Any]:
+    """A server by its kind alone, or a table with its other fields."""
+    return given if isinstance(given, Mapping) else {"kind": given}
+
+
+def _server_kind(fields: Mapping[str, Any]) -> str:
+    return str(_server(fields["server"])["kind"]) if "server" in fields else ""
 
 
 def _outline_of(name: str, kind: str, handshake: Handshake, level: Level) -> HandshakeOutline:

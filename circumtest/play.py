@@ -56,10 +56,15 @@ async def play(script: Script[None], path: Path) -> Record:
         outcome = Invalid("wrong-exit", detail="the far end saw an address that is not the path's")
     elif isinstance(outcome, Failure):
         if down := path.fault():
-            outcome = Invalid("tunnel-down", down.fault, down.detail)
+            outcome = invalid(down)
         elif seen.lag > MAX_LAG:
             outcome = Invalid("overloaded", detail=f"the player was {seen.lag:.2f} s late")
     return seen.close(outcome, player.now())
+
+
+def invalid(down: TunnelDown) -> Invalid:
+    """What a trial is whose tunnel was at fault."""
+    return Invalid("tunnel-down", down.fault, down.detail, down.evidence)
 
 
 class _Player:
@@ -92,7 +97,7 @@ class _Player:
         except HandshakeFailed as error:
             return self.seen.fail(error, self.now())
         except TunnelDown as down:
-            return Invalid("tunnel-down", down.fault, down.detail)
+            return invalid(down)
 
     async def _perform(self, command: Command) -> object:
         match command:

@@ -73,13 +73,17 @@ def private_dir() -> Iterator[Path]:
 
 
 class Daemon:
-    """A running process: what it said, and when it ends.  Made by `daemon`."""
+    """A running process: what it said, and when it ends.  Made by `daemon`.
+
+    `written` is how many bytes it has said in all.
+    """
 
     def __init__(self, process: "subprocess.Popen[bytes]", output: int, name: str) -> None:
         self.name, self.pid = name, process.pid
         self._process, self._output = process, output
         self._loop = asyncio.get_running_loop()
         self._log = bytearray()
+        self.written = 0
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
         os.set_blocking(output, False)
@@ -95,6 +99,11 @@ class Daemon:
     def log(self) -> str:
         """What it wrote to stdout and stderr, the last LOG_LIMIT bytes."""
         return self._log.decode(errors="replace")
+
+    def since(self, written: int) -> str:
+        """What it said after its first `written` bytes, as far as it is kept."""
+        new = self.written - written
+        return self._log[-new:].decode(errors="replace") if new > 0 else ""
 
     async def line(self, pattern: str, timeout: float) -> str:
         """The first line of the log, past or future, in which the regular expression is found.
@@ -164,6 +173,7 @@ class Daemon:
                 self._loop.remove_reader(self._output)
                 break
             self._log += chunk
+            self.written += len(chunk)
             del self._log[:-LOG_LIMIT]
         self._changed.set()
 

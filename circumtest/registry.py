@@ -70,6 +70,12 @@ def check_keys(
     return cls, fields
 
 
+def known(group: str, kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `fields` that the class behind `kind`, which must exist, has."""
+    names = {field.name for field in dataclasses.fields(_points(group)[kind].load()) if field.init}
+    return {name: value for name, value in fields.items() if name in names}
+
+
 def convert(value: Any, cls: Any, where: str, place: str) -> Any:
     """`msgspec.convert` whose errors say where in the file they are.  Raises ConfigError."""
     try:

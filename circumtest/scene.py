@@ -14,25 +14,30 @@ from typing import Any
 from circumtest.censor import enforce
 from circumtest.censor.load import policy
 from circumtest.errors import EnvironmentUnfit, TunnelDown
+from circumtest.handshakes.echo import Echo
 from circumtest.lab.topology import Lab, lab
 from circumtest.model import (
     Address,
     Arm,
     Cell,
-    Invalid,
     Record,
+    Transport,
     Trial,
     TunnelFault,
     Unsupported,
 )
 from circumtest.path import Path
 from circumtest.plan import Plan
-from circumtest.play import play
+from circumtest.play import invalid, play
 from circumtest.process import ProcessEnded
-from circumtest.script import Handshake
+from circumtest.proof import prove
+from circumtest.script import Handshake, Script
 
 INSIDE = frozenset({Arm.INSIDE, Arm.INSIDE_CONTROL})
 CONTROLS = frozenset({Arm.OUTSIDE_CONTROL, Arm.INSIDE_CONTROL})
+
+PATIENCE = 10.0
+"""Seconds in which a tunnel that names no patience of its own must carry something."""
 
 Save = Callable[[Trial], Awaitable[None]]
 """Puts a finished trial on disk; the next one begins when it is there."""
@@ -81,7 +86,7 @@ class Scene:
             handshake = self.plan.control(self.cell)
         path = ground.inside if arm in INSIDE else ground.outside
         if isinstance(path, TunnelDown):
-            return Record(Invalid("tunnel-down", path.fault, path.detail), 0.0)
+            return Record(invalid(path), 0.0)
         transport = handshake.listen.transport
         if transport not in path.transports:
             return Record(Unsupported(f"{path.name} does not carry {transport}"), 0.0)
@@ -105,29 +110,55 @@ class Scene:
                     beside=[self.plan.control(self.cell).answerer()],
                 )
                 fields = await self._server(stack, here)
-            yield Ground(here.outside, await self._bring_up(stack, here, fields), target)
+            yield Ground(here.outside, await self._bring_up(stack, here, fields, target), target)
 
     async def _server(self, stack: AsyncExitStack, here: Lab) -> dict[str, Any] | TunnelDown:
         """Start what stands at the exit; the fields that it gives to the client's tunnel."""
         server = self.plan.server(self.cell.tunnel)
         if server is None:
-            return {}
+            # Nobody knows how what people bring is seen; the outside again is seen as the client.
+            control = self.plan.is_control(self.cell.tunnel)
+            return self.plan.exits(self.cell.tunnel, here.client_addresses) if control else {}
         try:
             fields: dict[str, Any] = await stack.enter_async_context(server.serve(here))
-        except (ProcessEnded, TimeoutError) as error:
+        except (EnvironmentUnfit, ProcessEnded, TimeoutError) as error:
             return TunnelDown(TunnelFault.BINARY, f"the lab's server did not start: {error}")
-        return fields
+        return {**fields, **self.plan.exits(self.cell.tunnel, here.exit_addresses)}
 
     async def _bring_up(
-        self, stack: AsyncExitStack, here: Lab, fields: dict[str, Any] | TunnelDown
+        self,
+        stack: AsyncExitStack,
+        here: Lab,
+        fields: dict[str, Any] | TunnelDown,
+        target: Sequence[Address],
     ) -> Path | TunnelDown:
+        """The path inside, proved by a neutral exchange with the target; or why there is none."""
         if isinstance(fields, TunnelDown):
             return fields
         tunnel = self.plan.tunnel(self.cell.tunnel, fields)
         try:
             path: Path = await stack.enter_async_context(tunnel.up(here.client))
+            if not self.plan.is_control(self.cell.tunnel):
+                await self._prove(here, path, target, getattr(tunnel, "patience", PATIENCE))
         except TunnelDown as down:
             return down
         except EnvironmentUnfit as unfit:
             return TunnelDown(TunnelFault.BINARY, str(unfit))
         return path
+
+    async def _prove(
+        self, here: Lab, path: Path, target: Sequence[Address], patience: float
+    ) -> None:
+        control = self.plan.control(self.cell)
+        if control.listen.transport not in path.transports:
+            return  # its trials are unsupported, and say so
+        chance = self.plan.chance(self.cell)
+        stream = None
+        if control.listen.transport is Transport.UDP and Transport.TCP in path.transports:
+            other = Echo(Transport.TCP)
+            place = await here.serve(other, "proof", self.plan.version(self.cell.target))
+
+            def stream() -> Script[None]:
+                return other.script(place, chance)
+
+        await prove(path, lambda: control.script(target, chance), patience, stream)

@@ -21,6 +21,8 @@ from circumtest.script import Answerer, Handshake
 
 CLIENT = {4: "192.0.2.2", 6: "2001:db8:2::2"}
 EXIT = {4: "198.51.100.2", 6: "2001:db8:100::2"}
+RESOLVER = {4: "192.0.2.10", 6: "2001:db8:4::2"}
+"""Where servers at the exit say that names are resolved: the services' own addresses."""
 SERVICES = {4: "203.0.113.0/24", 6: "2001:db8:113::/64"}
 _SERVICE = {4: "203.0.113.{}/32", 6: "2001:db8:113::{}/128"}
 _FIRST, _LAST = 10, 254

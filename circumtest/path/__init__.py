@@ -7,7 +7,7 @@ kind of path is a file beside it.
 from typing import Protocol
 
 from circumtest.errors import TunnelDown
-from circumtest.model import Address, Cause, Transport
+from circumtest.model import Address, Cause, Transport, TunnelFault
 
 
 class Sink(Protocol):
@@ -28,7 +28,10 @@ class Path(Protocol):
 
     `transports` is what it can carry by its nature: anything else is UNSUPPORTED, not a failure.
     `exits` are the addresses by which the far end may see it, empty when nobody knows: a far end
-    that saw another one proves that the packet left by the wrong exit.
+    that saw another one proves that the packet left by the wrong exit.  `mtu` is the largest IP
+    packet inside, in octets, None where no device is; `dns` are the resolvers that the tunnel
+    names.  `silence` is what it means when nothing ever comes through: HANDSHAKE where the server
+    was never heard (a local proxy that says yes to everything), NO_DATA where it let us in.
     """
 
     @property
@@ -37,6 +40,16 @@ class Path(Protocol):
     def transports(self) -> frozenset[Transport]: ...
     @property
     def exits(self) -> frozenset[str]: ...
+    @property
+    def mtu(self) -> int | None: ...
+    @property
+    def dns(self) -> tuple[str, ...]: ...
+    @property
+    def silence(self) -> TunnelFault: ...
+    @property
+    def words(self) -> str:
+        """The daemon's own last words without addresses and secrets, "" where there is none."""
+        ...
 
     async def open(self, transport: Transport, remote: Address, sink: Sink, timeout: float) -> Conn:
         """Open a channel to `remote` within `timeout` seconds.

@@ -12,9 +12,10 @@ import errno
 import socket
 import struct
 from dataclasses import dataclass
+from typing import ClassVar
 
 from circumtest.errors import TunnelDown
-from circumtest.model import Address, Cause, Transport
+from circumtest.model import Address, Cause, Transport, TunnelFault
 from circumtest.netns import Netns
 from circumtest.path import Conn, Sink
 from circumtest.path.causes import cause_of, cause_of_errno
@@ -37,12 +38,22 @@ _libc = ctypes.CDLL(None)
 
 @dataclass(frozen=True, slots=True)
 class DirectPath:
-    """Sockets of `netns`; `exits` are the addresses by which the far end may see them."""
+    """Sockets of `netns`; `exits` are the addresses by which the far end may see them.
+
+    With a `device` they are bound to it, whatever the routes say.  `mtu` and `dns` are told by who
+    made the namespace.
+    """
 
     netns: Netns
     name: str
     exits: frozenset[str]
     transports: frozenset[Transport] = BOTH
+    device: str = ""
+    mtu: int | None = None
+    dns: tuple[str, ...] = ()
+
+    silence: ClassVar[TunnelFault] = TunnelFault.NO_DATA
+    words: ClassVar[str] = ""
 
     async def open(self, transport: Transport, remote: Address, sink: Sink, timeout: float) -> Conn:
         """A UDP socket that can talk to anyone of `remote`'s family, or a connected TCP socket.
@@ -50,8 +61,8 @@ class DirectPath:
         Raises OSError: NETWORK_UNREACHABLE's when there is no route, TimeoutError for silence.
         """
         if transport is Transport.UDP:
-            return open_udp(self.netns, remote, sink)
-        return await open_tcp(self.netns, remote, sink, timeout)
+            return open_udp(self.netns, remote, sink, self.device)
+        return await open_tcp(self.netns, remote, sink, timeout, self.device)
 
     def fault(self) -> TunnelDown | None:
         """Nothing stands between this path and the network."""
@@ -63,10 +74,11 @@ def family(remote: Address) -> socket.AddressFamily:
     return socket.AF_INET6 if remote.version == 6 else socket.AF_INET
 
 
-def open_udp(netns: Netns, remote: Address, sink: Sink) -> "UdpConn":
+def open_udp(netns: Netns, remote: Address, sink: Sink, device: str = "") -> "UdpConn":
     """An unconnected UDP socket.  Raises OSError when there is no route to `remote`."""
     sock = netns.socket(family(remote), socket.SOCK_DGRAM)
     try:
+        _bind_to(sock, device)
         # Connecting asks for the route; the socket is then freed again, to talk to others too.
         sock.connect(remote)
         _libc.connect(sock.fileno(), _UNSPECIFIED, len(_UNSPECIFIED))
@@ -77,16 +89,24 @@ def open_udp(netns: Netns, remote: Address, sink: Sink) -> "UdpConn":
     return UdpConn(sock, sink)
 
 
-async def open_tcp(netns: Netns, remote: Address, sink: Sink, timeout: float) -> "TcpConn":
+async def open_tcp(
+    netns: Netns, remote: Address, sink: Sink, timeout: float, device: str = ""
+) -> "TcpConn":
     """Connect within `timeout` seconds.  Raises OSError."""
     sock = netns.socket(family(remote), socket.SOCK_STREAM)
     try:
+        _bind_to(sock, device)
         async with asyncio.timeout(timeout):
             await asyncio.get_running_loop().sock_connect(sock, remote)
         return adopt_tcp(sock, sink, remote)
     except BaseException:
         sock.close()
         raise
+
+
+def _bind_to(sock: socket.socket, device: str) -> None:
+    if device:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
 
 
 def adopt_tcp(sock: socket.socket, sink: Sink, remote: Address) -> "TcpConn":

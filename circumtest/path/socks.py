@@ -11,7 +11,7 @@ import socket
 import struct
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from python_socks import ProxyError, ProxyType
 from python_socks.async_.asyncio import Proxy
@@ -52,6 +52,10 @@ class SocksPath:
     """
 
     name = "socks"
+    mtu: ClassVar[int | None] = None
+    dns: ClassVar[tuple[str, ...]] = ()
+    silence: ClassVar[TunnelFault] = TunnelFault.NO_DATA
+    words: ClassVar[str] = ""
 
     def __init__(self, underlay: Netns, proxy: SocksProxy, exits: frozenset[str]) -> None:
         self._underlay, self._proxy, self._exits = underlay, proxy, exits

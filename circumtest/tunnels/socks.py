@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from circumtest.errors import ConfigError, TunnelDown
@@ -54,6 +54,12 @@ class Socks:
         if not self.patience > 0:
             raise _wrong("is not a number of seconds above 0", "", key="patience")
         _ = self.parts
+
+    @classmethod
+    def claims(cls, text: str) -> dict[str, Any] | None:
+        """A link with one of the schemes."""
+        scheme = text.partition("://")[0].lower()
+        return {"url": text} if scheme in _SCHEMES and "\n" not in text else None
 
     @cached_property
     def parts(self) -> _Url:

@@ -6,10 +6,8 @@ names or firewall of anything but its own namespace.
 """
 
 import asyncio
-import errno
 import ipaddress
 import math
-import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -17,18 +15,20 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from circumtest.errors import ConfigError, TunnelDown
+from circumtest.inside import Settings, binary, settle
 from circumtest.model import Address, Transport, TunnelFault
-from circumtest.netns import Links, Netns
+from circumtest.netns import Netns
 from circumtest.path import Conn, Sink
 from circumtest.path import Path as WayOut
 from circumtest.path.direct import DirectPath
 from circumtest.path.resolve import resolve
 from circumtest.process import ProcessEnded
+from circumtest.scrub import scrub
 from circumtest.wireguard.device import Device, wireguard_device
-from circumtest.wireguard.quick import Peer, Quick, parse
+from circumtest.wireguard.quick import Peer, Quick, is_amnezia, is_quick, parse
 from circumtest.wireguard.uapi import Counters
 
 SILENCE = 12.0
@@ -66,6 +66,11 @@ class Wireguard:
             raise ConfigError("wireguard", "key `patience`", "is not a number of seconds above 0")
         _ = self.quick
 
+    @classmethod
+    def claims(cls, text: str) -> dict[str, Any] | None:
+        """A wg-quick file without AmneziaWG's keys."""
+        return {"text": text} if is_quick(text) and not is_amnezia(text) else None
+
     @cached_property
     def quick(self) -> Quick:
         """The configuration, read once."""
@@ -97,16 +102,16 @@ class Wireguard:
                 device = await stack.enter_async_context(wireguard_device(underlay, self.device))
                 await device.configure(quick.private_key, quick.listen_port, peers)
                 await device.move(inside)
-                await inside.configure(lambda links: _settle(links, device.name, quick))
+                await inside.configure(lambda links: settle(links, device.name, _settings(quick)))
                 await self._handshake(inside, device)
             except ProcessEnded as ended:
-                raise _binary(ended) from None
+                raise binary(ended) from None
             except TimeoutError:
                 raise TunnelDown(TunnelFault.BINARY, "wireguard-go does not get ready") from None
             except OSError as error:  # a port that is taken, an address that the kernel refuses
                 detail = f"the device does not take the configuration: {error.strerror or error}"
                 raise TunnelDown(TunnelFault.BINARY, detail) from None
-            yield WireguardPath(inside, device, frozenset(self.exits), quick.dns)
+            yield WireguardPath(inside, device, frozenset(self.exits), quick)
 
     async def _handshake(self, inside: Netns, device: Device) -> None:
         """Wait for the first handshake, sending something for it to be needed."""
@@ -123,7 +128,7 @@ class Wireguard:
                 if (await asyncio.to_thread(device.counters)).handshake:
                     return
                 await asyncio.sleep(_POLL)
-        told, words = await asyncio.to_thread(device.counters), _scrub(device.log)
+        told, words = await asyncio.to_thread(device.counters), scrub(device.log)
         # wireguard-go may bind its port only once the device is up: then only its log tells.
         if "address already in use" in words:
             raise TunnelDown(TunnelFault.BINARY, "the device's port is in use", words)
@@ -136,11 +141,11 @@ class WireguardPath:
 
     name = "wireguard"
     transports = frozenset(Transport)
+    silence: ClassVar[TunnelFault] = TunnelFault.NO_DATA
 
-    def __init__(
-        self, inside: Netns, device: Device, exits: frozenset[str], dns: tuple[str, ...]
-    ) -> None:
-        self.inside, self.device, self.dns = inside, device, dns
+    def __init__(self, inside: Netns, device: Device, exits: frozenset[str], quick: Quick) -> None:
+        self.inside, self.device = inside, device
+        self.mtu, self.dns = quick.mtu, quick.dns
         self._direct: WayOut = DirectPath(inside, self.name, exits)
         self._before = Counters()
         self._since: float | None = None
@@ -148,6 +153,10 @@ class WireguardPath:
     @property
     def exits(self) -> frozenset[str]:
         return self._direct.exits
+
+    @property
+    def words(self) -> str:
+        return scrub(self.device.log)
 
     async def open(self, transport: Transport, remote: Address, sink: Sink, timeout: float) -> Conn:
         """A socket inside.  Raises OSError for what the network said."""
@@ -167,13 +176,13 @@ class WireguardPath:
         nothing is said.
         """
         if ended := self.device.ended():
-            return _binary(ended)
+            return binary(ended)
         silent = asyncio.get_running_loop().time() - (self._since or math.inf)
         if silent > SILENCE:
             told = self.device.counters()
             if told.sent > self._before.sent and told.received == self._before.received:
                 detail = f"the peer has sent nothing, not even keepalives, for {silent:.0f} s"
-                return TunnelDown(TunnelFault.NO_DATA, detail, _scrub(self.device.log))
+                return TunnelDown(TunnelFault.NO_DATA, detail, scrub(self.device.log))
         return None
 
     def _data_leaves(self) -> None:
@@ -210,18 +219,10 @@ async def _resolved(peers: tuple[Peer, ...], underlay: Netns, patience: float) -
     return tuple(found)
 
 
-def _settle(links: Links, name: str, quick: Quick) -> None:
-    """Give the device, now inside, what wg-quick would: addresses, MTU, a route a network."""
-    links.mtu(name, quick.mtu)
-    for address in quick.addresses:
-        links.address(name, address)
-    links.up(name)
-    for network in dict.fromkeys(net for peer in quick.peers for net in peer.allowed_ips):
-        try:
-            links.route(network, dev=name)
-        except OSError as error:
-            if error.errno != errno.EEXIST:  # the address brought it
-                raise
+def _settings(quick: Quick) -> Settings:
+    """What wg-quick would give the device: addresses, MTU, a route a network."""
+    routes = tuple(net for peer in quick.peers for net in peer.allowed_ips)
+    return Settings(quick.addresses, routes, quick.mtu, quick.dns)
 
 
 def _nudge_socket(inside: Netns, quick: Quick) -> socket.socket:
@@ -245,12 +246,6 @@ def _nudge_socket(inside: Netns, quick: Quick) -> socket.socket:
     raise TunnelDown(TunnelFault.HANDSHAKE, detail)
 
 
-def _binary(ended: ProcessEnded) -> TunnelDown:
-    return TunnelDown(
-        TunnelFault.BINARY, f"{ended.name} ended with {ended.code}", _scrub(ended.words)
-    )
-
-
 def _guess(received: int) -> str:
     """WireGuard never says why: silence has several reasons, and each looks the same."""
     if received:
@@ -258,12 +253,4 @@ def _guess(received: int) -> str:
     return (
         "nothing came back: the server is down or unreachable, its port is blocked, or it does not"
         " know our key (WireGuard answers strangers with silence)"
-    )
-
-
-def _scrub(log: str) -> str:
-    """The daemon's words without peers and addresses."""
-    log = re.sub(r"peer\([^)]*\)", "peer", log)
-    return re.sub(
-        r"\[?[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*\]?(:\d+)?", "<address>", log
     )

@@ -68,6 +68,17 @@ class _Line(NamedTuple):
     value: str
 
 
+def is_quick(text: str) -> bool:
+    """Whether a file looks like wg-quick's, well-formed or not: for telling kinds apart."""
+    return bool(re.search(r"^\s*\[Interface\]", text, re.I | re.M)) and "privatekey" in text.lower()
+
+
+def is_amnezia(text: str) -> bool:
+    """Whether it has a key that only AmneziaWG knows."""
+    keys = (line.partition("=")[0].strip() for line in text.splitlines())
+    return any(_AMNEZIA.fullmatch(key) for key in keys)
+
+
 def parse(text: str, where: str) -> Quick:
     """The configuration in `text`; `where` is the file's name for messages.  Raises ConfigError."""
     lines = list(_lines(text, where))

@@ -3,9 +3,11 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import dns.message
+import dns.rrset
 import pytest
 
 from circumtest.errors import TunnelDown
@@ -20,6 +22,8 @@ CUT = b"table inet cut { chain c { type filter hook forward priority 0; policy d
 """Fed to nft, it lets nothing through a namespace."""
 TIMEOUT = 5.0
 
+_Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, str], Awaitable[None]]
+
 
 @asynccontextmanager
 async def town() -> AsyncIterator[Lab]:
@@ -30,30 +34,24 @@ async def town() -> AsyncIterator[Lab]:
 
 @asynccontextmanager
 async def echo(netns: Netns) -> AsyncIterator[None]:
-    """UDP and TCP, IPv4 and IPv6: what comes in goes back behind the address that it came from."""
-    loop, tasks = asyncio.get_running_loop(), set()
+    """UDP and TCP, IPv4 and IPv6: what comes in goes back behind the address that it came from.
 
-    def datagram(sock: socket.socket) -> None:
-        data, source = sock.recvfrom(65536)
-        sock.sendto(source[0].encode() + b"|" + data, source)
-
-    async def stream(sock: socket.socket) -> None:
-        while True:
-            conn, source = await loop.sock_accept(sock)
-            reader, writer = await asyncio.open_connection(sock=conn)
-            writer.write(source[0].encode() + b"|" + await reader.read(65536))
-            writer.close()
-
-    sockets = []
-    for version, (host, port) in FAR.items():
-        family = socket.AF_INET6 if version == 6 else socket.AF_INET
-        udp, tcp = netns.socket(family, socket.SOCK_DGRAM), netns.socket(family, socket.SOCK_STREAM)
-        for sock in (udp, tcp):
-            sock.bind((host, port))
-            sockets.append(sock)
-        loop.add_reader(udp, datagram, udp)
-        tcp.listen()
-        tasks.add(asyncio.create_task(stream(tcp)))
+    On port 53 of the same addresses a resolver answers likewise.
+    """
+    loop = asyncio.get_running_loop()
+    sockets, tasks = [], []
+    for host, port in FAR.values():
+        for at, datagram, stream in ((port, _echoed, _echo_stream), (53, _resolved, _dns_stream)):
+            udp, tcp = (
+                netns.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
+                for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+            )
+            for sock in (udp, tcp):
+                sock.bind((host, at))
+                sockets.append(sock)
+            loop.add_reader(udp, _answer, udp, datagram)
+            tcp.listen()
+            tasks.append(asyncio.create_task(_accept(tcp, stream)))
     try:
         yield
     finally:
@@ -63,6 +61,47 @@ async def echo(netns: Netns) -> AsyncIterator[None]:
         for sock in sockets:
             loop.remove_reader(sock)
             sock.close()
+
+
+def _answer(sock: socket.socket, make: Callable[[bytes, str], bytes]) -> None:
+    data, source = sock.recvfrom(65536)
+    sock.sendto(make(data, source[0]), source)
+
+
+async def _accept(listener: socket.socket, serve: _Serve) -> None:
+    while True:
+        sock, source = await asyncio.get_running_loop().sock_accept(listener)
+        reader, writer = await asyncio.open_connection(sock=sock)
+        # One that never says a word (a probe, a cut) must not hold up those behind it.
+        with suppress(OSError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(2):
+                await serve(reader, writer, source[0])
+        writer.close()
+
+
+async def _echo_stream(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str
+) -> None:
+    writer.write(_echoed(await reader.read(65536), source))
+
+
+async def _dns_stream(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str
+) -> None:
+    length = int.from_bytes(await reader.readexactly(2), "big")
+    answer = _resolved(await reader.readexactly(length), source)
+    writer.write(len(answer).to_bytes(2, "big") + answer)
+
+
+def _echoed(data: bytes, source: str) -> bytes:
+    return source.encode() + b"|" + data
+
+
+def _resolved(wire: bytes, source: str) -> bytes:
+    query = dns.message.from_wire(wire)
+    answer = dns.message.make_response(query)
+    answer.answer.append(dns.rrset.from_text("who.invalid.", 0, "IN", "TXT", f'"{source}"'))
+    return answer.to_wire()
 
 
 async def ask(
@@ -95,6 +134,30 @@ def play(scene: Callable[[Lab], Awaitable[None]]) -> None:
             await scene(place)
 
     asyncio.run(whole())
+
+
+async def look_up(path: Path, transport: Transport, host: str) -> str:
+    """Ask the resolver at `host` who asks it: the TXT of who.invalid."""
+    query = dns.message.make_query("who.invalid", "TXT")
+    wire = query.to_wire()
+    framed = wire if transport is Transport.UDP else len(wire).to_bytes(2, "big") + wire
+    inbox: asyncio.Queue[bytes | Cause] = asyncio.Queue()
+    remote = Address(host, 53)
+    conn = await path.open(transport, remote, lambda data, _: inbox.put_nowait(data), TIMEOUT)
+    try:
+        conn.send(framed, remote)
+        async with asyncio.timeout(3):
+            heard = await inbox.get()
+            while transport is Transport.TCP and isinstance(heard, bytes) and len(heard) < 3:
+                more = await inbox.get()
+                assert isinstance(more, bytes), more
+                heard += more
+    finally:
+        conn.close()
+    assert isinstance(heard, bytes), heard
+    answer = dns.message.from_wire(heard if transport is Transport.UDP else heard[2:])
+    assert answer.id == query.id
+    return str(answer.answer[0][0]).strip('"')
 
 
 async def everything_passes(path: Path, seen: dict[int, str]) -> None:

@@ -31,6 +31,10 @@ class Loop:
     name: str = "loop"
     transports: frozenset[Transport] = frozenset(Transport)
     exits: frozenset[str] = frozenset()
+    mtu: int | None = None
+    dns: tuple[str, ...] = ()
+    silence: TunnelFault = TunnelFault.NO_DATA
+    words: str = ""
     broken: Exception | None = None
     known: TunnelDown | None = None
     closed: list[int] = field(default_factory=list)

@@ -15,7 +15,7 @@ from typing import Any
 
 from circumtest.errors import EnvironmentUnfit
 from circumtest.lab.servers import Site, address_of
-from circumtest.lab.servers.listening import listening
+from circumtest.listening import listening
 from circumtest.model import Address
 from circumtest.process import daemon, private_dir, program
 

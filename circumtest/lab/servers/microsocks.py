@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from circumtest.lab.servers import Site, address_of
-from circumtest.lab.servers.listening import listening
+from circumtest.listening import listening
 from circumtest.model import Address
 from circumtest.process import daemon
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from circumtest.lab.servers.listening import listening
+from circumtest.listening import listening
 from circumtest.model import Address
 from circumtest.netns import Netns
 from circumtest.process import ProcessEnded, daemon

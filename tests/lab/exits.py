@@ -1,0 +1,88 @@
+"""What tests do to the programs of a namespace: find them, and start a server anew as it was."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path as File
+from typing import NamedTuple
+
+from circumtest.netns import Netns
+from tests.lab.town import until
+
+
+class _Program(NamedTuple):
+    """How a program was started: its command, environment, directory and mount namespace."""
+
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+    mounts: int
+
+
+def inhabitants(netns: Netns) -> set[int]:
+    """The processes that live in a namespace, zombies not counted."""
+    home, found = os.fstat(netns.fd), set()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):  # it ended meanwhile
+            if os.path.samestat(os.stat(f"/proc/{name}/ns/net"), home):
+                found.add(int(name))
+    return found
+
+
+@asynccontextmanager
+async def restart(netns: Netns) -> AsyncIterator[None]:
+    """Kill every program of a namespace, and start those again that had no parent among them.
+
+    The new ones end with the context.
+    """
+    pids = inhabitants(netns)
+    programs = [_how(pid) for pid in sorted(pids) if _parent(pid) not in pids]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(5):
+        await until(lambda: not inhabitants(netns))
+    again = [await netns.acall(_start, program) for program in programs]
+    try:
+        yield
+    finally:
+        for pid in inhabitants(netns):
+            os.kill(pid, signal.SIGKILL)
+        for process in again:
+            process.wait()
+
+
+def _how(pid: int) -> _Program:
+    place = File(f"/proc/{pid}")
+    return _Program(
+        [word.decode() for word in (place / "cmdline").read_bytes().split(b"\0")[:-1]],
+        dict(
+            pair.decode().split("=", 1)
+            for pair in (place / "environ").read_bytes().split(b"\0")
+            if b"=" in pair
+        ),
+        str((place / "cwd").readlink()),
+        os.open(place / "ns" / "mnt", os.O_RDONLY),
+    )
+
+
+def _start(program: _Program) -> "subprocess.Popen[bytes]":
+    mounts = f"--mount=/proc/self/fd/{program.mounts}"
+    try:
+        return subprocess.Popen(
+            ["nsenter", mounts, f"--wdns={program.cwd}", *program.argv],
+            env=program.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(program.mounts,),
+            start_new_session=True,
+        )
+    finally:
+        os.close(program.mounts)
+
+
+def _parent(pid: int) -> int:
+    return int(File(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
