@@ -21,6 +21,7 @@ from circumtest.registry import TUNNELS
 LIMIT = 1 << 20
 """Bytes that a configuration may have."""
 
+_WORDS = ("iface:DEVICE", "netns:NAME", "KIND:FILE")
 ALIASES = {"iface": "interface", "cmd": "command"}
 
 
@@ -40,7 +41,7 @@ def recognise(given: str | Mapping[str, Any], where: str, place: str) -> dict[st
     kind = ALIASES.get(kind, kind)
     if colon and kind in registry.kinds(TUNNELS):
         return _of_kind(kind, rest, where, place)
-    return _of_file(Path(text).expanduser(), where, place)
+    return _of_file(text, where, place)
 
 
 def _of_kind(kind: str, rest: str, where: str, place: str) -> dict[str, Any]:
@@ -52,18 +53,19 @@ def _of_kind(kind: str, rest: str, where: str, place: str) -> dict[str, Any]:
     return {"kind": kind, "config": rest}
 
 
-def _of_file(file: Path, where: str, place: str) -> dict[str, Any]:
+def _of_file(name: str, where: str, place: str) -> dict[str, Any]:
     try:
+        file = Path(name).expanduser()
         if file.stat().st_size > LIMIT:
             raise ConfigError(str(file), "", "is too large for a configuration", f"{LIMIT} bytes")
         text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        remedy = f"a file, a link (scheme://…), or one of {', '.join(_words())}"
-        raise ConfigError(where, place, f"there is no file {str(file)!r}", remedy) from None
-    except OSError as error:
-        raise ConfigError(str(file), "", f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigError(str(file), "", "is not text", "a tunnel's configuration") from None
+        raise ConfigError(name, "", "is not text", "a tunnel's configuration") from None
+    except (FileNotFoundError, ValueError, RuntimeError):  # what no file can be called, ~nobody
+        remedy = f"a file, a link (scheme://…), or one of {', '.join(_WORDS)}"
+        raise ConfigError(where, place, f"there is no file {name!r}", remedy) from None
+    except OSError as error:
+        raise ConfigError(name, "", f"cannot be read: {error.strerror}") from None
     table = _claimed(text.strip(), str(file), "", "what it holds")
     if "text" in table:  # read again under its own name, which messages can then tell
         table["config"] = str(file)
@@ -89,7 +91,3 @@ def _claimed(text: str, where: str, place: str, what: str) -> dict[str, Any]:
 def _claims(cls: type[Any], text: str) -> dict[str, Any] | None:
     claims = getattr(cls, "claims", None)
     return claims(text) if claims else None
-
-
-def _words() -> tuple[str, ...]:
-    return ("iface:DEVICE", "netns:NAME", "KIND:FILE")

@@ -76,6 +76,18 @@ def known(group: str, kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name in names}
 
 
+def secrets(group: str, kind: object) -> frozenset[str]:
+    """The fields of `kind` that its repr leaves out, and names of files, which tell of a person.
+
+    Of a kind that there is not, those that are usual.
+    """
+    usual = frozenset({"url", "text", "config", "secret"})
+    if kind not in _points(group):
+        return usual
+    cls = _points(group)[str(kind)].load()
+    return usual | {field.name for field in dataclasses.fields(cls) if not field.repr}
+
+
 def convert(value: Any, cls: Any, where: str, place: str) -> Any:
     """`msgspec.convert` whose errors say where in the file they are.  Raises ConfigError."""
     try:

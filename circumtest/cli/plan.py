@@ -5,7 +5,13 @@ import click
 
 @click.command(name="plan")
 @click.argument("plan", default="demo")
-def command(plan: str) -> int:
+@click.option(
+    "--vpn",
+    multiple=True,
+    metavar="FILE|LINK",
+    help="This in place of the plan's tunnels (repeatable).",
+)
+def command(plan: str, vpn: tuple[str, ...]) -> int:
     """Print the matrix of PLAN, its trials, how long it takes, what it could show; start nothing.
 
     PLAN is a shipped plan's name or a file.
@@ -14,11 +20,14 @@ def command(plan: str) -> int:
     Examples:
       circumtest plan
       circumtest plan my-plan.toml
+      circumtest plan --vpn client.conf
     """
     from circumtest.plan import load
     from circumtest.stats import ALPHA, smallest_difference
 
-    loaded = load(plan)
+    loaded = load(plan, vpn)
+    for note in loaded.notes():
+        click.echo(note, err=True)
     outline = loaded.outline
     cells, claims = outline.cells(), outline.claims()
     click.echo(f"plan        {outline.name}  ({outline.hash[:12]}, seed {outline.seed})")

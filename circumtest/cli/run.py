@@ -15,6 +15,12 @@ import click
 @click.option("-t", "--tunnel", multiple=True, help="Only this tunnel (repeatable).")
 @click.option("-k", "--handshake", multiple=True, help="Only this handshake (repeatable).")
 @click.option("-p", "--policy", multiple=True, help="Only this policy (repeatable).")
+@click.option(
+    "--vpn",
+    multiple=True,
+    metavar="FILE|LINK",
+    help="This in place of the plan's tunnels (repeatable).",
+)
 @click.option("--blocks", type=click.IntRange(1, 10000), help="Instead of the plan's.")
 @click.option("--seed", type=int, help="Instead of the plan's.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes; one a core by default.")
@@ -29,6 +35,9 @@ def command(**options: Any) -> int:
       circumtest run
       circumtest run my-plan.toml -o results/a
       circumtest run demo -t wireguard -k whatsapp-call -p ru-calls-2025-09
+      circumtest run demo --vpn client.ovpn --vpn link.txt
+
+    A link on the command line is seen by every user of this machine; in a file it is not.
     """
     code, folder = carry_out(**options)
     if code == 0:
@@ -41,20 +50,22 @@ def command(**options: Any) -> int:
 def carry_out(
     plan: str,
     output: Path | None,
-    tunnel: tuple[str, ...],
-    handshake: tuple[str, ...],
-    policy: tuple[str, ...],
-    blocks: int | None,
-    seed: int | None,
-    jobs: int | None,
-    fresh: bool,
+    *,
+    tunnel: tuple[str, ...] = (),
+    handshake: tuple[str, ...] = (),
+    policy: tuple[str, ...] = (),
+    vpn: tuple[str, ...] = (),
+    blocks: int | None = None,
+    seed: int | None = None,
+    jobs: int | None = None,
+    fresh: bool = False,
 ) -> tuple[int, Path]:
     """Load, choose the folder, and play in the sandbox: the exit code and the folder."""
     from circumtest import store
     from circumtest.plan import load
     from circumtest.sandbox import run_inside
 
-    loaded = load(plan).select(tunnel, handshake, policy, blocks=blocks, seed=seed)
+    loaded = load(plan, vpn).select(tunnel, handshake, policy, blocks=blocks, seed=seed)
     for note in loaded.notes():
         click.echo(note, err=True)
     private = loaded.private()

@@ -1,8 +1,15 @@
 """These tests make namespaces: they run in the private world only."""
 
+import re
+from collections.abc import Iterable
+
 import pytest
+from tabulate import tabulate
 
 from circumtest import sandbox
+from tests.lab.specimens import every
+
+CONTRACT = re.compile(r"test_tunnel_contract\.py::test_tunnel\[(.+)-(\w+)\]")
 
 
 def pytest_sessionstart() -> None:
@@ -11,3 +18,39 @@ def pytest_sessionstart() -> None:
         pytest.exit(
             "tests/lab makes network namespaces: run it with scripts/lab-test", returncode=2
         )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The contract's matrix, tunnel by case, when the whole of it was played."""
+    stats = terminalreporter.stats
+    played = {
+        (found[1], found[2]): outcome
+        for outcome, word in (("ok", "passed"), ("FAILED", "failed"), ("ERROR", "error"))
+        for report in stats.get(word, ())
+        if (found := CONTRACT.search(report.nodeid))
+    }
+    if len({tunnel for tunnel, _ in played}) > 1:
+        terminalreporter.section("tunnel contract")
+        terminalreporter.write_line(_matrix(played))
+
+
+def _matrix(played: dict[tuple[str, str], str]) -> str:
+    """Rows are tunnels; a dash has a number, and the numbers their reasons below."""
+    cases = list(dict.fromkeys(case for _, case in played))
+    reasons: dict[str, int] = {}
+    rows = []
+    for specimen in every():
+        if not any(tunnel == specimen.name for tunnel, _ in played):
+            continue
+        row = [specimen.name]
+        for case in cases:
+            reason = specimen.cannot.get(case)
+            number = reasons.setdefault(reason, len(reasons) + 1) if reason else 0
+            row.append(f"— {number}" if reason else played.get((specimen.name, case), ""))
+        rows.append(row)
+    heads = ["tunnel", *(case.replace("_", "\n") for case in cases)]
+    return "\n".join([tabulate(rows, heads), "", *_numbered(reasons)])
+
+
+def _numbered(reasons: dict[str, int]) -> Iterable[str]:
+    return (f"— {number}: {reason}" for reason, number in reasons.items())

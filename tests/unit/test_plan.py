@@ -7,6 +7,7 @@ import pytest
 
 from circumtest import configs
 from circumtest.errors import ConfigError
+from circumtest.lab.servers.dante import Dante
 from circumtest.model import Arm
 from circumtest.plan import Plan, load, parse
 
@@ -110,6 +111,40 @@ def test_what_the_hash_leaves_out_still_tells_two_tunnels_apart(tmp_path: Path) 
     assert one.private() != other.private()
     assert seen[0] != seen[1]
     assert plan(tunnel=[{"kind": "none"}]).private() == b""
+
+
+def test_a_tunnel_may_be_given_as_what_people_have(tmp_path: Path) -> None:
+    """A link or a file alone, or in a table with other keys; what it was taken for is said."""
+    link = "socks5://user:hunter2@192.0.2.1:1080"
+    file = tmp_path / "link.txt"
+    file.write_text(link)
+    one = plan(tunnel=[{"kind": "none"}, link, {"vpn": str(file), "name": "mine"}, link])
+
+    assert [(t.name, t.kind) for t in one.outline.tunnels] == [
+        ("none", "none"),
+        ("socks", "socks"),
+        ("mine", "socks"),
+        ("socks-2", "socks"),
+    ]
+    assert "mine: taken for socks" in one.notes()
+    assert not any("hunter2" in note for note in one.notes())
+
+
+def test_vpns_stand_in_place_of_the_plans_tunnels_and_its_controls_stay() -> None:
+    """`--vpn`, twice."""
+    links = [f"socks5://192.0.2.{host}:1080" for host in (1, 2)]
+
+    names = [one.name for one in load("demo", links).outline.tunnels]
+
+    assert names == ["none", "isolated", "socks", "socks-2"]
+
+
+def test_a_server_may_have_fields_of_its_own() -> None:
+    """As a table; a misspelt one is refused with its place."""
+    server = {"kind": "dante", "login": False}
+    assert plan(tunnel=[{"kind": "socks", "server": server}]).server("socks") == Dante(login=False)
+    with pytest.raises(ConfigError, match="did you mean 'login'"):
+        plan(tunnel=[{"kind": "socks", "server": {"kind": "dante", "logn": True}}])
 
 
 def test_a_selection_is_another_plan() -> None:

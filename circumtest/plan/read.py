@@ -1,0 +1,220 @@
+"""A plan read from TOML: every name in it is known and every field has its type, or one message.
+
+It refuses to start anything, and to keep a secret where it is published: the hash leaves them out.
+"""
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from circumtest import configs, registry
+from circumtest.errors import ConfigError
+from circumtest.finding import CONTROL_TUNNELS, HandshakeOutline, Outline, TunnelOutline
+from circumtest.model import Level
+from circumtest.plan.values import TARGETS, Plan, server_table
+from circumtest.recognise import recognise
+from circumtest.script import Handshake
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class _PlanTable(msgspec.Struct, frozen=True):
+    """The top level of a plan's file."""
+
+    tunnel: tuple[dict[str, Any] | str, ...]
+    handshake: tuple[dict[str, Any], ...]
+    policies: tuple[str, ...]
+    summary: str = ""
+    seed: int = 1
+    blocks: int = 12
+    lanes: int = 1
+    level: Level = Level.QUICK
+    stop_early: bool = False
+    targets: tuple[str, ...] = ("lab",)
+
+
+def load(name: str, vpns: Sequence[str] = ()) -> Plan:
+    """A shipped plan by name, or the plan in a file.  Raises ConfigError: file, table, key, cure.
+
+    `vpns` are files and links that stand in place of the plan's tunnels; its controls stay.
+    Tunnels that bring their own configuration are built here once, so that a malformed one is
+    refused before anything starts.
+    """
+    file = configs.find("plans", name)
+    where = str(file) if Path(name).suffix else f"plan {name}"
+    try:
+        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(where, "", f"is not TOML: {error}") from None
+    except OSError as error:
+        raise ConfigError(where, "", f"cannot be read: {error.strerror}") from None
+    if vpns:
+        controls = [one for one in raw.get("tunnel", ()) if _is_control(one)]
+        raw = {**raw, "tunnel": [*controls, *vpns]}
+    return parse(raw, file.stem, where)
+
+
+def _is_control(tunnel: Any) -> bool:
+    return isinstance(tunnel, Mapping) and tunnel.get("kind") in CONTROL_TUNNELS
+
+
+def parse(raw: Mapping[str, Any], name: str, where: str) -> Plan:
+    """A plan from a table that TOML gave.  Raises ConfigError."""
+    known = [field.name for field in msgspec.structs.fields(_PlanTable)]
+    for key in raw:
+        if key not in known:
+            raise ConfigError(
+                where, f"key `{key}`", "there is no such key", registry.suggest(key, known)
+            )
+    table = registry.convert(dict(raw), _PlanTable, where, "")
+    _check_head(table, where)
+    handshakes = _handshakes(table, where)
+    tables, taken = _recognised(table.tunnel, where)
+    tunnels = _named(tables, where, "tunnel")
+    for number, (tunnel, fields) in enumerate(tunnels.items(), 1):
+        _check_tunnel(fields, where, f"[[tunnel]] {number} {tunnel!r}")
+    public = {**raw, "tunnel": [_public(fields) for fields in tables]}
+    digest = hashlib.sha256(_canonical(public).encode()).hexdigest()
+    outline = Outline(
+        name=name,
+        summary=" ".join(table.summary.split()),
+        hash=digest,
+        seed=table.seed,
+        blocks=table.blocks,
+        level=table.level,
+        stop_early=table.stop_early,
+        targets=table.targets,
+        policies=table.policies,
+        tunnels=tuple(
+            TunnelOutline(one, fields["kind"], _server_kind(fields))
+            for one, fields in tunnels.items()
+        ),
+        handshakes=tuple(
+            _outline_of(one, kind, handshake, table.level)
+            for (one, handshake), kind in zip(handshakes.items(), _kinds(table), strict=True)
+        ),
+    )
+    return Plan(outline, table.lanes, where, tunnels, handshakes, taken)
+
+
+def _check_head(table: _PlanTable, where: str) -> None:
+    for key, value in (("blocks", table.blocks), ("lanes", table.lanes)):
+        if not 1 <= value <= 10_000:
+            raise ConfigError(where, f"key `{key}`", f"{value} is out of range", "1 to 10000")
+    for target in table.targets:
+        if target not in TARGETS:
+            problem = f"no target is called {target!r}"
+            raise ConfigError(where, "key `targets`", problem, registry.suggest(target, TARGETS))
+    for policy in table.policies:
+        configs.find("policies", policy)
+    for key, values in (("policies", table.policies), ("targets", table.targets)):
+        if len(set(values)) < len(values):
+            raise ConfigError(where, f"key `{key}`", "names one of them twice")
+    for key in ("tunnel", "handshake", "policies", "targets"):
+        if not getattr(table, key):
+            problem = "is empty: the plan has no cells"
+            raise ConfigError(where, f"key `{key}`", problem, "name at least one")
+
+
+def _recognised(
+    given: Sequence[Mapping[str, Any] | str], where: str
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The tunnels as tables, and for each that named no kind, by name, what it was taken for.
+
+    A file or a link stands alone, or is the key `vpn` of a table with other keys.
+    """
+    tables: list[dict[str, Any]] = []
+    taken = {}
+    for number, one in enumerate(given, 1):
+        fields = {"vpn": one} if isinstance(one, str) else dict(one)
+        if "vpn" in fields:
+            place = f"[[tunnel]] {number}"
+            vpn = fields.pop("vpn")
+            if not isinstance(vpn, str):
+                raise ConfigError(where, f"{place}, key `vpn`", "is not a file or a link")
+            fields = {**recognise(vpn, where, place), **fields}
+            fields.setdefault("name", _free(fields["kind"], tables))
+            taken[str(fields["name"])] = str(fields["kind"])
+        tables.append(fields)
+    return tables, taken
+
+
+def _free(kind: str, tables: Sequence[Mapping[str, Any]]) -> str:
+    """A name that no tunnel has: its kind, with a number where that is taken."""
+    names = {one.get("name", one.get("kind")) for one in tables}
+    numbered = (f"{kind}-{number}" for number in range(2, len(tables) + 3))
+    return next(name for name in (kind, *numbered) if name not in names)
+
+
+def _named(
+    tables: Sequence[Mapping[str, Any]], where: str, what: str
+) -> dict[str, Mapping[str, Any]]:
+    named: dict[str, Mapping[str, Any]] = {}
+    for number, table in enumerate(tables, 1):
+        place = f"[[{what}]] {number}"
+        name = table.get("name", table.get("kind"))
+        if name is None:
+            raise ConfigError(where, f"{place}, key `kind`", "is missing")
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            problem = f"{name!r} is no name"
+            raise ConfigError(where, f"{place}, key `name`", problem, "letters, digits, . _ -")
+        if name in named:
+            problem = f"there are two called {name!r}"
+            raise ConfigError(where, place, problem, "give one of them another `name`")
+        named[name] = table
+    return named
+
+
+def _kinds(table: _PlanTable) -> list[str]:
+    return [str(fields["kind"]) for fields in table.handshake]
+
+
+def _handshakes(table: _PlanTable, where: str) -> dict[str, Handshake]:
+    built = {}
+    for number, (name, fields) in enumerate(_named(table.handshake, where, "handshake").items(), 1):
+        own = {key: value for key, value in fields.items() if key != "name"}
+        place = f"[[handshake]] {number} {name!r}"
+        built[name] = registry.build(
+            registry.HANDSHAKES, {"level": str(table.level), **own}, where, place
+        )
+    return built
+
+
+def _check_tunnel(fields: Mapping[str, Any], where: str, place: str) -> None:
+    own = {key: value for key, value in fields.items() if key not in ("name", "server")}
+    if "server" not in fields:
+        registry.build(registry.TUNNELS, own, where, place)
+        return
+    registry.build(registry.SERVERS, server_table(fields["server"]), where, f"{place}, server")
+    registry.check_keys(registry.TUNNELS, own, where, place)
+
+
+def _server_kind(fields: Mapping[str, Any]) -> str:
+    return str(server_table(fields["server"])["kind"]) if "server" in fields else ""
+
+
+def _outline_of(name: str, kind: str, handshake: Handshake, level: Level) -> HandshakeOutline:
+    return HandshakeOutline(
+        name, kind, handshake.role, handshake.listen.transport, level, handshake.messaging
+    )
+
+
+def _public(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A tunnel's table without what may be secret."""
+    hidden = registry.secrets(registry.TUNNELS, fields.get("kind"))
+    return {key: value for key, value in fields.items() if key not in hidden}
+
+
+def _canonical(raw: Any) -> str:
+    """The plan as one text."""
+    if isinstance(raw, Mapping):
+        return "{" + ",".join(f"{key}:{_canonical(raw[key])}" for key in sorted(raw)) + "}"
+    if isinstance(raw, list | tuple):
+        return "[" + ",".join(_canonical(one) for one in raw) + "]"
+    return json.dumps(raw, default=str)

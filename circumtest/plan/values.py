@@ -1,0 +1,187 @@
+"""A plan that can be carried out: its cells, and in which order their arms are tried.
+
+Everything random is derived from the plan's seed, the cell and the block, so that a run that was
+stopped goes on exactly as it would have.  It refuses to start anything.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+
+from circumtest import registry
+from circumtest.errors import ConfigError
+from circumtest.finding import CONTROL_TUNNELS, Outline
+from circumtest.ladders import PACES
+from circumtest.model import Arm, Cell
+from circumtest.script import Handshake
+
+TARGETS = {"lab": 4, "lab-v6": 6}
+"""Where handshakes go in the lab, and the IP version there."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan that can be carried out: every name in it is known, every field has its type.
+
+    `lanes` is over how many labs side by side the blocks of one cell are spread.
+    """
+
+    outline: Outline
+    lanes: int
+    where: str
+    _tunnels: Mapping[str, Mapping[str, Any]]
+    _handshakes: Mapping[str, Handshake]
+    _taken: Mapping[str, str]
+
+    def handshake(self, name: str) -> Handshake:
+        return self._handshakes[name]
+
+    def control(self, cell: Cell) -> Handshake:
+        """The neutral exchange with the same place: transport, port and size of the handshake's."""
+        handshake = self._handshakes[cell.handshake]
+        listen = handshake.listen
+        fields = {"kind": "echo", "transport": str(listen.transport), "port": listen.port}
+        table = {**fields, "size": handshake.opening, "level": str(self.outline.level)}
+        control: Handshake = registry.build(registry.HANDSHAKES, table, self.where, "control")
+        return control
+
+    def server(self, tunnel: str) -> Any | None:
+        """What the lab starts at the exit for a tunnel, None for one that brings its own."""
+        server = self._tunnels[tunnel].get("server")
+        if server is None:
+            return None
+        return registry.build(
+            registry.SERVERS, server_table(server), self.where, f"tunnel {tunnel!r}"
+        )
+
+    def is_control(self, tunnel: str) -> bool:
+        """Whether it is a control of the plan, which nothing is claimed or demanded of."""
+        return self._tunnels[tunnel]["kind"] in CONTROL_TUNNELS
+
+    def exits(self, tunnel: str, addresses: Iterable[str]) -> dict[str, Any]:
+        """The field that tells a tunnel how it may be seen, where it has one and does not say."""
+        fields = self._tunnels[tunnel]
+        if "exits" in fields:
+            return {}
+        return registry.known(registry.TUNNELS, fields["kind"], {"exits": tuple(sorted(addresses))})
+
+    def tunnel(self, name: str, given: Mapping[str, Any]) -> Any:
+        """The tunnel, made of the plan's fields and those that the lab's server gave."""
+        table = {k: v for k, v in self._tunnels[name].items() if k not in ("name", "server")}
+        return registry.build(
+            registry.TUNNELS, {**table, **given}, self.where, f"[[tunnel]] {name!r}"
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """What each tunnel was taken for, and what of it is not honoured, in words."""
+        said = [f"{name}: taken for {kind}" for name, kind in self._taken.items()]
+        for name, fields in self._tunnels.items():
+            if "server" not in fields:
+                tunnel = self.tunnel(name, {})
+                said += [f"{name}: {note}" for note in getattr(tunnel, "notes", tuple)()]
+        return tuple(said)
+
+    def private(self) -> bytes:
+        """What the hash leaves out of the tunnels: their secrets, and what their files hold.
+
+        It tells two VPNs apart that the hash cannot, so that neither resumes the other's run.  Not
+        for keeping: `circumtest.store` seals it.  b"" when there is nothing of the kind.
+        """
+        hidden = {
+            name: [
+                [key, fields[key], _content(fields[key])]
+                for key in sorted(registry.secrets(registry.TUNNELS, fields["kind"]))
+                if key in fields
+            ]
+            for name, fields in self._tunnels.items()
+        }
+        return json.dumps(hidden, default=str).encode() if any(hidden.values()) else b""
+
+    def version(self, target: str) -> int:
+        """4 or 6."""
+        return TARGETS[target]
+
+    def order(self, cell: Cell, block: int) -> tuple[Arm, ...]:
+        """The arms of one block, shuffled."""
+        arms = list(Arm)
+        self._random(cell, block, "order").shuffle(arms)
+        return tuple(arms)
+
+    def chance(self, cell: Cell) -> Random:
+        """The chance that what is played before the first block has."""
+        return self._random(cell, 0, "proof")
+
+    def rng(self, cell: Cell, block: int, arm: Arm) -> Random:
+        """All the chance that one trial has."""
+        return self._random(cell, block, str(arm))
+
+    def seconds(self, cell: Cell) -> float:
+        """At most how long one block of a cell takes, in seconds, without bringing anything up."""
+        pace = PACES[self.outline.level]
+        media = pace.media if "media-up" in self._handshakes[cell.handshake].stages else 0.0
+        return 2 * (pace.patience + media)
+
+    def select(
+        self,
+        tunnels: Sequence[str] = (),
+        handshakes: Sequence[str] = (),
+        policies: Sequence[str] = (),
+        *,
+        blocks: int | None = None,
+        seed: int | None = None,
+    ) -> "Plan":
+        """The same plan with only these; another plan, with a hash of its own.
+
+        Raises ConfigError for a name that the plan does not have.
+        """
+        outline = self.outline
+        for given, has, option in (
+            (tunnels, [one.name for one in outline.tunnels], "--tunnel"),
+            (handshakes, [one.name for one in outline.handshakes], "--handshake"),
+            (policies, outline.policies, "--policy"),
+        ):
+            for name in given:
+                if name not in has:
+                    problem = f"the plan has no {name!r}"
+                    raise ConfigError(self.where, option, problem, registry.suggest(name, has))
+        changed = msgspec.structs.replace(
+            outline,
+            tunnels=tuple(t for t in outline.tunnels if not tunnels or t.name in tunnels),
+            handshakes=tuple(
+                h for h in outline.handshakes if not handshakes or h.name in handshakes
+            ),
+            policies=tuple(p for p in outline.policies if not policies or p in policies),
+            blocks=outline.blocks if blocks is None else blocks,
+            seed=outline.seed if seed is None else seed,
+        )
+        if changed == outline:
+            return self
+        changed = msgspec.structs.replace(changed, hash=_rehash(changed))
+        return replace(self, outline=changed)
+
+    def _random(self, cell: Cell, block: int, what: str) -> Random:
+        text = f"{self.outline.seed}/{cell}/{block}/{what}"
+        return Random(hashlib.sha256(text.encode()).digest())
+
+
+def server_table(given: Any) -> Mapping[str, Any]:
+    """A server by its kind alone, or a table with its other fields."""
+    return given if isinstance(given, Mapping) else {"kind": given}
+
+
+def _content(named: Any) -> str:
+    """The digest of a file that a field names, "" for what is no file."""
+    try:
+        return hashlib.sha256(Path(named).read_bytes()).hexdigest()
+    except (OSError, TypeError, ValueError):
+        return ""
+
+
+def _rehash(outline: Outline) -> str:
+    return hashlib.sha256(msgspec.json.encode(outline)).hexdigest()
