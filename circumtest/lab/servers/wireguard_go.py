@@ -14,6 +14,7 @@ from typing import Any, Literal
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from circumtest.lab.servers import Site, address_of
+from circumtest.lab.topology import RESOLVER
 from circumtest.netns import Links
 from circumtest.process import run
 from circumtest.wireguard.device import wireguard_device
@@ -76,6 +77,7 @@ def _client(private: bytes, server: bytes, shared: bytes, endpoint: str, mtu: in
 [Interface]
 PrivateKey = {_text(private)}
 Address = {", ".join(_CLIENT)}
+DNS = {", ".join(RESOLVER.values())}
 MTU = {mtu}
 [Peer]
 PublicKey = {_text(server)}

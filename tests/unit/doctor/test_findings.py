@@ -4,6 +4,7 @@ from circumtest.doctor.findings import (
     ABILITIES,
     DONE,
     ELSEWHERE,
+    TUNNEL_PROGRAMS,
     Finding,
     Refusal,
     State,
@@ -46,7 +47,16 @@ def test_what_has_a_stand_in_is_only_a_limit() -> None:
     (finding,) = of_abilities({"WireGuard in the kernel": Refusal("no such device")})
 
     assert finding.state is State.LIMITED
-    assert render([finding]).endswith("Everything that is shipped can run here.")
+    assert render([finding]).endswith("can run here.  Limited: WireGuard in the kernel.")
+
+
+def test_a_missing_tunnel_is_a_limit_that_names_what_is_lost() -> None:
+    """The default plan does not need it, and whoever does learns what to type."""
+    error = EnvironmentUnfit("tor is not installed", "apt-get install tor")
+    text = render([of_error("tor", error, TUNNEL_PROGRAMS["tor"], State.LIMITED)])
+
+    assert "no `tor` tunnel" in text
+    assert text.endswith("The default plan can run here.  Limited: tor.")
 
 
 def test_the_remedy_of_who_refused_comes_first() -> None:
