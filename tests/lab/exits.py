@@ -13,13 +13,27 @@ from circumtest.netns import Netns
 from tests.lab.town import until
 
 
-class _Program(NamedTuple):
-    """How a program was started: its command, environment, directory and mount namespace."""
+class Command(NamedTuple):
+    """How a program was started."""
 
     argv: list[str]
     env: dict[str, str]
+
+
+class _Program(NamedTuple):
+    """How a program was started, in which directory, and a descriptor of its mount namespace."""
+
+    command: Command
     cwd: str
     mounts: int
+
+
+def command_of(pid: int) -> Command:
+    """The command and the environment of a process, as they are in /proc."""
+    place = File(f"/proc/{pid}")
+    argv = [word.decode() for word in (place / "cmdline").read_bytes().split(b"\0")[:-1]]
+    pairs = (place / "environ").read_bytes().split(b"\0")
+    return Command(argv, dict(pair.decode().split("=", 1) for pair in pairs if b"=" in pair))
 
 
 def inhabitants(netns: Netns) -> set[int]:
@@ -56,24 +70,16 @@ async def restart(netns: Netns) -> AsyncIterator[None]:
 
 def _how(pid: int) -> _Program:
     place = File(f"/proc/{pid}")
-    return _Program(
-        [word.decode() for word in (place / "cmdline").read_bytes().split(b"\0")[:-1]],
-        dict(
-            pair.decode().split("=", 1)
-            for pair in (place / "environ").read_bytes().split(b"\0")
-            if b"=" in pair
-        ),
-        str((place / "cwd").readlink()),
-        os.open(place / "ns" / "mnt", os.O_RDONLY),
-    )
+    mounts = os.open(place / "ns" / "mnt", os.O_RDONLY)
+    return _Program(command_of(pid), str((place / "cwd").readlink()), mounts)
 
 
 def _start(program: _Program) -> "subprocess.Popen[bytes]":
     mounts = f"--mount=/proc/self/fd/{program.mounts}"
     try:
         return subprocess.Popen(
-            ["nsenter", mounts, f"--wdns={program.cwd}", *program.argv],
-            env=program.env,
+            ["nsenter", mounts, f"--wdns={program.cwd}", *program.command.argv],
+            env=program.command.env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -69,14 +69,17 @@ def _answer(sock: socket.socket, make: Callable[[bytes, str], bytes]) -> None:
 
 
 async def _accept(listener: socket.socket, serve: _Serve) -> None:
-    while True:
-        sock, source = await asyncio.get_running_loop().sock_accept(listener)
+    async def one(sock: socket.socket, source: str) -> None:
         reader, writer = await asyncio.open_connection(sock=sock)
-        # One that never says a word (a probe, a cut) must not hold up those behind it.
         with suppress(OSError, asyncio.IncompleteReadError):
-            async with asyncio.timeout(2):
-                await serve(reader, writer, source[0])
+            await serve(reader, writer, source)
         writer.close()
+
+    # In a group: one that never says a word (a probe, a cut) must not hold up those behind it.
+    async with asyncio.TaskGroup() as group:
+        while True:
+            sock, source = await asyncio.get_running_loop().sock_accept(listener)
+            group.create_task(one(sock, source[0]))
 
 
 async def _echo_stream(
