@@ -91,7 +91,14 @@ class _Player:
         try:
             command = next(script)
             while True:
-                command = script.send(await self._perform(command))
+                match command:
+                    case Recv(until):
+                        reply: object = await self._recv(until)
+                    case Open():
+                        reply = await self._open(command)
+                    case _:
+                        reply = self._perform(command)
+                command = script.send(reply)
         except StopIteration:
             return self.seen.pass_(self.now())
         except HandshakeFailed as error:
@@ -99,17 +106,14 @@ class _Player:
         except TunnelDown as down:
             return invalid(down)
 
-    async def _perform(self, command: Command) -> object:
+    def _perform(self, command: Command) -> object:
+        """What takes no waiting."""
         match command:
-            case Recv(until):
-                return await self._recv(until)
             case Send(channel, data, remote):
                 if conn := self._conns.get(channel.id):
                     conn.send(data, remote)
             case Now():
                 return self.now()
-            case Open():
-                return await self._open(command)
             case Enter(stage):
                 self.seen.enter(stage, self.now())
             case Note(what):

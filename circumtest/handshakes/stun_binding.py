@@ -100,7 +100,7 @@ def mapped_address(data: bytes, tid: bytes) -> Address | None:
 
 
 def _same(left: Address, right: Address) -> bool:
-    return left.port == right.port and left.packed == right.packed
+    return left == right or (left.port == right.port and left.packed == right.packed)
 
 
 class StunServer:

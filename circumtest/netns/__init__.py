@@ -8,6 +8,7 @@ on it lives there too.  It refuses to know what the namespace is for.
 
 import asyncio
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -22,8 +23,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from circumtest.errors import EnvironmentUnfit
 from circumtest.netns.links import CABLE_ENDS, Links, WireguardPeer, end_netlink, netlink
+from circumtest.netns.seen import Device
 
-__all__ = ["CABLE_ENDS", "Links", "Netns", "WireguardPeer"]
+__all__ = ["CABLE_ENDS", "Device", "Links", "Netns", "WireguardPeer"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,7 +33,7 @@ T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
 _SIOCGSKNS = 0x894C
 _SETTLE = 5.0
-_STOCK = 8
+_STOCK = 16
 _STOCKED = {
     (family, kind)
     for family in (socket.AF_INET, socket.AF_INET6)
@@ -41,10 +43,11 @@ _Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
 class Netns:
-    """A namespace, its descriptor and its thread.  Made by `new`."""
+    """A namespace, its descriptor and its thread.  Made by `new`, or by `enter` of another's."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, go: Callable[[], int], *, own: bool) -> None:
         self.name = name
+        self._go, self._own = go, own
         self.fd = -1
         self._stock: dict[tuple[int, int, int], list[socket.socket]] = {}
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
@@ -64,23 +67,40 @@ class Netns:
         in it are killed; the kernel takes it, and every interface in it, once the last socket in it
         is closed.  Raises EnvironmentUnfit when this process may not make one.
         """
-        netns = cls(name)
-        netns._thread.start()
-        try:
-            netns.fd = await asyncio.wrap_future(netns._born)
+        async with cls(name, _unshare, own=True)._lived_in() as netns:
             yield netns
+
+    @classmethod
+    @asynccontextmanager
+    async def enter(cls, file: str | Path, name: str) -> AsyncIterator["Netns"]:
+        """A namespace that somebody else made, by its file (`/run/netns/NAME`).
+
+        Nothing in it is changed, and on exit nothing of it but our own thread and descriptor goes.
+        Raises OSError when the file cannot be opened or is no network namespace's, EnvironmentUnfit
+        when this process may not enter it.
+        """
+        async with cls(name, lambda: _enter(file), own=False)._lived_in() as netns:
+            yield netns
+
+    @asynccontextmanager
+    async def _lived_in(self) -> AsyncIterator["Netns"]:
+        self._thread.start()
+        try:
+            self.fd = await asyncio.wrap_future(self._born)
+            yield self
         finally:
-            netns._jobs.put(None)
-            await asyncio.wrap_future(netns._gone)
-            netns._thread.join()  # it has nothing left to do
-            for stock in netns._stock.values():
+            self._jobs.put(None)
+            await asyncio.wrap_future(self._gone)
+            self._thread.join()  # it has nothing left to do
+            for stock in self._stock.values():
                 for unused in stock:
                     unused.close()
-            netns._stock.clear()
-            if netns.fd >= 0:
-                _kill_inhabitants(netns.fd)
-                os.close(netns.fd)
-                netns.fd = -1
+            self._stock.clear()
+            if self.fd >= 0:
+                if self._own:
+                    _kill_inhabitants(self.fd)
+                os.close(self.fd)
+                self.fd = -1
 
     def __repr__(self) -> str:
         return f"<Netns {self.name} fd={self.fd}>"
@@ -122,8 +142,8 @@ class Netns:
 
     def _live(self) -> None:
         try:
-            fd = _unshare()
-        except EnvironmentUnfit as error:
+            fd = self._go()
+        except (EnvironmentUnfit, OSError) as error:
             self._born.set_exception(error)
             self._gone.set_result(None)
             return
@@ -207,6 +227,17 @@ class Netns:
         """The names of the devices, in the kernel's order."""
         return await self.configure(Links.names)
 
+    def device(self, name: str) -> Device | None:
+        """What a device is like just now, None when there is none of that name.
+
+        Blocks for well under a millisecond.
+        """
+        return self.call(lambda: netlink().device(name))
+
+    def ways_out(self) -> dict[int, str]:
+        """By IP version (4, 6) the device by which packets leave for far away; likewise quick."""
+        return self.call(lambda: netlink().ways_out())
+
     # -------------------------------------------------------------- WireGuard in the kernel
 
     async def wireguard(self, name: str) -> None:
@@ -259,11 +290,34 @@ def _unshare() -> int:
             f"may not make network namespaces: {os.strerror(ctypes.get_errno())}",
             "run it through `circumtest`, which enters a private world first, or as root",
         )
+    fd = _descriptor()
+    netlink().prepare()
+    return fd
+
+
+def _enter(file: str | Path) -> int:
+    """Move this thread to the namespace of a file, and return a descriptor of it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    theirs = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if libc.setns(theirs, _CLONE_NEWNET) != 0:
+            number = ctypes.get_errno()
+            if number == errno.EPERM:
+                raise EnvironmentUnfit(
+                    f"may not enter the network namespace {file}", "run it as root"
+                )
+            raise OSError(number, "is no network namespace's file")
+    finally:
+        os.close(theirs)
+    return _descriptor()
+
+
+def _descriptor() -> int:
+    """A descriptor of the namespace that this thread is in."""
     # Asked of a socket and not of /proc, which may belong to another PID namespace.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fd = fcntl.ioctl(any_socket, _SIOCGSKNS)
     os.set_inheritable(fd, False)
-    netlink().prepare()
     return fd
 
 

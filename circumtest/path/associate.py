@@ -110,7 +110,7 @@ class Association:
         self._asked: set[Address] = set()
         self._udp = UdpConn(udp, self._arrived)
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(control, self._watch)
+        self._loop.add_reader(control.fileno(), self._watch)
 
     def send(self, data: bytes, remote: Address) -> None:
         self._asked.add(remote)
@@ -118,8 +118,8 @@ class Association:
 
     def close(self) -> None:
         self._udp.close()
-        if self._control.fileno() >= 0:
-            self._loop.remove_reader(self._control)
+        if (fd := self._control.fileno()) >= 0:
+            self._loop.remove_reader(fd)
             self._control.close()
         self._closed(self)
 
@@ -150,7 +150,7 @@ class Association:
             return
         except OSError:  # a reset is an end
             pass
-        self._loop.remove_reader(self._control)
+        self._loop.remove_reader(self._control.fileno())
         self._report(TunnelFault.NO_DATA, "the proxy ended the UDP association")
         self._sink(Cause.EOF, self._remote)
 

@@ -1,7 +1,8 @@
 """The path that is nothing but a namespace: UDP and TCP sockets born there.
 
 The one event loop watches the sockets themselves, without transports or coroutines a packet:
-setting one up costs a trip to the namespace's thread and little else.  ICMP errors become arrivals
+setting one up costs a trip to the namespace's thread and little else.  It is given their numbers:
+for a socket that it does not know yet it would first write down what the socket looks like.  ICMP errors become arrivals
 that name the remote they are about, soft ones too: scripts decide what to make of them.  It refuses
 to resolve names.
 """
@@ -76,13 +77,15 @@ def family(remote: Address) -> socket.AddressFamily:
 
 def open_udp(netns: Netns, remote: Address, sink: Sink, device: str = "") -> "UdpConn":
     """An unconnected UDP socket.  Raises OSError when there is no route to `remote`."""
-    sock = netns.socket(family(remote), socket.SOCK_DGRAM)
+    version = family(remote)
+    sock = netns.socket(version, socket.SOCK_DGRAM)
     try:
         _bind_to(sock, device)
         # Connecting asks for the route; the socket is then freed again, to talk to others too.
         sock.connect(remote)
         _libc.connect(sock.fileno(), _UNSPECIFIED, len(_UNSPECIFIED))
-        sock.setsockopt(*_RECVERR[sock.family], 1)
+        _bind_to(sock, device)  # which freeing it has undone (__udp_disconnect)
+        sock.setsockopt(*_RECVERR[version], 1)
     except OSError:
         sock.close()
         raise
@@ -127,7 +130,7 @@ class UdpConn:
     def __init__(self, sock: socket.socket, sink: Sink) -> None:
         self._sock, self._sink = sock, sink
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(sock, self._readable)
+        self._loop.add_reader(sock.fileno(), self._readable)
 
     @property
     def local(self) -> Address:
@@ -151,8 +154,8 @@ class UdpConn:
             self._sink(cause, remote)
 
     def close(self) -> None:
-        if self._sock.fileno() >= 0:
-            self._loop.remove_reader(self._sock)
+        if (fd := self._sock.fileno()) >= 0:
+            self._loop.remove_reader(fd)
             self._sock.close()
 
     def _readable(self) -> None:
@@ -190,7 +193,7 @@ class TcpConn:
         self._backlog = bytearray()
         self._finishing = False
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(sock, self._readable)
+        self._loop.add_reader(sock.fileno(), self._readable)
 
     @property
     def local(self) -> Address:
@@ -205,15 +208,15 @@ class TcpConn:
             self._backlog += data
         elif len(rest := data[self._write(data) :]):
             self._backlog += rest
-            self._loop.add_writer(self._sock, self._writable)
+            self._loop.add_writer(self._sock.fileno(), self._writable)
         if len(self._backlog) > BACKLOG:
             self._break(Cause.ABORTED)
 
     def close(self) -> None:
         """Close it; what still waits to be written is lost."""
-        if self._sock.fileno() >= 0:
-            self._loop.remove_reader(self._sock)
-            self._loop.remove_writer(self._sock)
+        if (fd := self._sock.fileno()) >= 0:
+            self._loop.remove_reader(fd)
+            self._loop.remove_writer(fd)
             self._sock.close()
 
     def finish(self) -> None:
@@ -236,7 +239,7 @@ class TcpConn:
     def _writable(self) -> None:
         del self._backlog[: self._write(self._backlog)]
         if not self._backlog and self._sock.fileno() >= 0:
-            self._loop.remove_writer(self._sock)
+            self._loop.remove_writer(self._sock.fileno())
             if self._finishing:
                 self.close()
 
@@ -252,7 +255,7 @@ class TcpConn:
             self._sink(data, self._remote)
         else:
             # The other half stays usable: the far end may have finished talking, not listening.
-            self._loop.remove_reader(self._sock)
+            self._loop.remove_reader(self._sock.fileno())
             self._sink(Cause.EOF, self._remote)
 
     def _fail(self, error: OSError) -> None:
