@@ -1,10 +1,10 @@
 """The path that is nothing but a namespace: UDP and TCP sockets born there.
 
 The one event loop watches the sockets themselves, without transports or coroutines a packet:
-setting one up costs a trip to the namespace's thread and little else.  It is given their numbers:
-for a socket that it does not know yet it would first write down what the socket looks like.  ICMP errors become arrivals
-that name the remote they are about, soft ones too: scripts decide what to make of them.  It refuses
-to resolve names.
+setting one up costs a trip to the namespace's thread and little else.  It is given their numbers,
+since of a socket that it does not know it would first write down what it looks like.  ICMP errors
+become arrivals that name the remote they are about, soft ones too: scripts decide what to make of
+them.  It refuses to resolve names.
 """
 
 import asyncio
