@@ -7,6 +7,7 @@ later one goes on where it stopped.  It refuses to compare: what is on disk is a
 import asyncio
 import multiprocessing
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -23,8 +24,13 @@ from circumtest.model import Arm, Cell, Trial
 from circumtest.plan import Plan
 from circumtest.scene import Save, Scene
 
+MIN_LABS = 4
 BUILDS = 2
 """Labs that one worker builds at the same time: more would only make each of them later."""
+LAB_MEMORY = 32 << 20
+"""Bytes that a lab with its servers and its tunnel needs: SOCKS a third of it, Tor ten times it."""
+LEAST_FREE = 0.2
+"""The share of the memory that was free at first below which no further lab is begun."""
 POLL = 0.5
 """Seconds between two looks at how far the workers are."""
 GRACE = 10.0
@@ -61,6 +67,17 @@ def share(plan: Plan, jobs: int) -> list[list[Lane]]:
     ]
 
 
+def free_memory() -> int:
+    """Bytes that the kernel would give without swapping (proc(5), MemAvailable)."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.M)
+    return int(found[1]) << 10 if found else 0
+
+
+def room(jobs: int) -> int:
+    """How many labs one of `jobs` workers may have up at the same time, in half of the memory."""
+    return max(MIN_LABS, free_memory() // 2 // LAB_MEMORY // jobs)
+
+
 def carry_out(plan: Plan, folder: Path, jobs: int, progress: Progress) -> int:
     """Play what is missing of `plan` in `folder`, inside the sandbox, with `jobs` processes.
 
@@ -73,8 +90,9 @@ def carry_out(plan: Plan, folder: Path, jobs: int, progress: Progress) -> int:
     trials, _ = store.read(folder)
     done = group(trials)
     context = multiprocessing.get_context("fork")
+    labs = room(jobs)
     workers = [
-        context.Process(target=_worker, args=(plan, folder, lanes, done), daemon=True)
+        context.Process(target=_worker, args=(plan, folder, lanes, done, labs), daemon=True)
         for lanes in share(plan, jobs)
     ]
     for worker in workers:
@@ -134,9 +152,11 @@ class _Lines:
 # ------------------------------------------------------------------ one worker
 
 
-def _worker(plan: Plan, folder: Path, lanes: Sequence[Lane], done: dict[Cell, Blocks]) -> None:
+def _worker(
+    plan: Plan, folder: Path, lanes: Sequence[Lane], done: dict[Cell, Blocks], labs: int
+) -> None:
     try:
-        asyncio.run(_play(plan, folder, lanes, done))
+        asyncio.run(_play(plan, folder, lanes, done, labs))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except ExceptionGroup as several:
@@ -153,8 +173,10 @@ def _first(error: BaseException | None) -> BaseException | None:
     return error
 
 
-async def _play(plan: Plan, folder: Path, lanes: Sequence[Lane], done: dict[Cell, Blocks]) -> None:
-    gate = asyncio.Semaphore(BUILDS)
+async def _play(
+    plan: Plan, folder: Path, lanes: Sequence[Lane], done: dict[Cell, Blocks], labs: int
+) -> None:
+    gate, space = asyncio.Semaphore(BUILDS), asyncio.Semaphore(labs)
     writer = store.Writer(folder)
     disk = ThreadPoolExecutor(1, "disk")
     loop = asyncio.get_running_loop()
@@ -164,10 +186,22 @@ async def _play(plan: Plan, folder: Path, lanes: Sequence[Lane], done: dict[Cell
         blocks = done.setdefault(trial.cell, {})
         blocks.setdefault(trial.block, {})[trial.arm] = trial.record
 
+    least, busy = free_memory() * LEAST_FREE, 0
+
+    async def play(lane: Lane) -> None:
+        nonlocal busy
+        async with space:
+            # Some tunnels need far more than others, and only when they are up does it show.
+            while busy >= MIN_LABS and free_memory() < least:  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(POLL)
+            busy += 1
+            await _lane(plan, lane, done, gate, save)
+            busy -= 1
+
     try:
         async with asyncio.TaskGroup() as group_:
             for lane in lanes:
-                group_.create_task(_lane(plan, lane, done, gate, save))
+                group_.create_task(play(lane))
     finally:
         disk.shutdown()
         writer.close()
