@@ -48,6 +48,7 @@ _PACKAGES = {
     "ss-server": "shadowsocks-libev",
     "ss-v2ray-plugin": "shadowsocks-v2ray-plugin",
     "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
     "sshd": "openssh-server",
     "stunnel": "stunnel4",
     "tc": "iproute2",

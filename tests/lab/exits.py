@@ -55,7 +55,8 @@ async def restart(netns: Netns) -> AsyncIterator[None]:
     pids = inhabitants(netns)
     programs = [_how(pid) for pid in sorted(pids) if _parent(pid) not in pids]
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # some end with their parent
+            os.kill(pid, signal.SIGKILL)
     async with asyncio.timeout(5):
         await until(lambda: not inhabitants(netns))
     again = [await netns.acall(_start, program) for program in programs]
@@ -63,7 +64,8 @@ async def restart(netns: Netns) -> AsyncIterator[None]:
         yield
     finally:
         for pid in inhabitants(netns):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for process in again:
             process.wait()
 
