@@ -7,7 +7,16 @@ from circumtest.lab.topology import EXIT, Lab
 from circumtest.registry import SERVERS, TUNNELS, build, kinds
 from tests.lab.town import play
 
-TUNNEL_OF = {"wireguard-go": "wireguard", "dante": "socks", "microsocks": "socks"}
+TUNNEL_OF = {
+    "dante": "socks",
+    "microsocks": "socks",
+    "obfs4proxy": "obfs4",
+    "tor-network": "tor",
+    "trojan": "trojan",
+    "v2ray": "vmess",
+    "wireguard-go": "wireguard",
+    "xray": "vless",
+}
 
 
 @pytest.mark.parametrize("kind", kinds(SERVERS))
