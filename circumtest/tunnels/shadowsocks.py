@@ -25,6 +25,7 @@ from circumtest.path.resolve import resolve
 from circumtest.process import private_dir, program
 from circumtest.shadowsocks.sip002 import BLAKE3, Access, from_file, from_link, is_file
 from circumtest.shadowsocks.sip003 import OBFS, V2RAY
+from circumtest.sharelink import shadowtls
 
 _PROGRAMS = {OBFS: "obfs-local", V2RAY: "ss-v2ray-plugin"}
 _IDLE = 600
@@ -62,7 +63,9 @@ class Shadowsocks:
 
     @classmethod
     def claims(cls, text: str) -> dict[str, Any] | None:
-        """A link with the scheme ss or ssconf; a client's JSON file."""
+        """A link with the scheme ss or ssconf, without ShadowTLS in it; a client's JSON file."""
+        if shadowtls.claimed(text):
+            return None
         if text.lower().startswith(("ss://", "ssconf://")) and "\n" not in text:
             return {"url": text}
         return {"text": text} if is_file(text) else None
