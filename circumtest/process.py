@@ -40,6 +40,7 @@ _PACKAGES = {
     "obfs-local": "simple-obfs",
     "obfs-server": "simple-obfs",
     "obfs4proxy": "obfs4proxy",
+    "ocpasswd": "ocserv",
     "ocserv": "ocserv",
     "openconnect": "openconnect",
     "openvpn": "openvpn",
@@ -91,7 +92,7 @@ def program(name: str) -> str:
 def private_dir() -> Iterator[Path]:
     """A directory for keys and sockets, mode 0700, in memory inside the sandbox; gone on exit."""
     memory = "/run" if sandbox.inside() else None
-    with tempfile.TemporaryDirectory(prefix="circumtest-", dir=memory) as name:
+    with tempfile.TemporaryDirectory(prefix=f"circumtest-{os.getpid()}-", dir=memory) as name:
         yield Path(name)
 
 

@@ -16,7 +16,7 @@ _ADDRESS = re.compile(
     r"\[?(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)"
     r"(?:%\w+)?(?:/\d{1,3})?\]?(?:[:#]\d{1,5})?"
 )
-_CLOCK = re.compile(r"\b\d{1,2}:\d{2}:\d{2}\b(?!:)")  # a time of day is no IPv6 address
+_CLOCK = re.compile(r"\d{1,2}:\d{2}:\d{2}(?:\.\d+)?")  # a time of day is no IPv6 address
 _KEY = re.compile(r"(?<![\w/+-])(?=[\w/+-]*\d)(?=[\w/+-]*[A-Za-z])[\w/+-]{32,}={0,2}(?![\w/+-])")
 _HOST = re.compile(r"\b(?:[A-Za-z0-9-]+\.)+(?:example|onion|invalid|test|[a-z]{2,6})(?=:\d)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -9,6 +9,7 @@ import asyncio
 import errno
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, cast
@@ -29,6 +30,10 @@ _BYTES_RECEIVED = 128
 _SOCKS4_REFUSED, _SOCKS4_IDENT = 0x5B, (0x5C, 0x5D)
 
 
+Reach = Callable[[float], Awaitable[socket.socket]]
+"""A connection to a proxy within so many seconds.  Raises TunnelDown."""
+
+
 class Version(StrEnum):
     SOCKS4 = "socks4"
     SOCKS5 = "socks5"
@@ -47,6 +52,8 @@ class SocksProxy:
 class SocksPath:
     """Channels through `proxy`, whose own packets leave from `underlay`.
 
+    With a `reach` the proxy is connected to by that, and not from `underlay`: it stands at the far
+    end of something else, which carries streams to it.
     SOCKS4 carries TCP to IPv4 only.  What is remembered for `fault` lasts until the next `open`
     that finds no channel open: one trial's evidence never taints the next.
     """
@@ -57,8 +64,15 @@ class SocksPath:
     silence: ClassVar[TunnelFault] = TunnelFault.NO_DATA
     words: ClassVar[str] = ""
 
-    def __init__(self, underlay: Netns, proxy: SocksProxy, exits: frozenset[str]) -> None:
+    def __init__(
+        self,
+        underlay: Netns,
+        proxy: SocksProxy,
+        exits: frozenset[str],
+        reach: Reach | None = None,
+    ) -> None:
         self._underlay, self._proxy, self._exits = underlay, proxy, exits
+        self._reach = reach or self._dial
         self._known: TunnelDown | None = None
         self._associations: set[Association] = set()
 
@@ -81,7 +95,7 @@ class SocksPath:
         if not self._associations:
             self._known = None
         if transport is Transport.TCP:
-            return adopt_tcp(await self._connect(remote, timeout), sink, remote)
+            return adopt_tcp(await self.connect(remote, timeout), sink, remote)
         association = await self._associate(remote, sink, timeout)
         self._associations.add(association)
         return association
@@ -102,7 +116,7 @@ class SocksPath:
         finally:
             sock.close()
 
-    async def _reach(self, timeout: float) -> socket.socket:
+    async def _dial(self, timeout: float) -> socket.socket:
         """A TCP connection to the proxy.  Raises TunnelDown(HANDSHAKE)."""
         sock = self._underlay.socket(family(self._proxy.address), socket.SOCK_STREAM)
         try:
@@ -118,13 +132,15 @@ class SocksPath:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
-    async def _connect(self, remote: Address, timeout: float) -> socket.socket:
+    async def connect(self, remote: Address, timeout: float) -> socket.socket:
+        """A stream to `remote` as the socket that it runs over; raises what `open` does."""
         proxy = self._proxy
         if proxy.version is Version.SOCKS4 and remote.version == 6:
             raise OSError(errno.ENETUNREACH, "SOCKS4 carries IPv4 only")
         end = asyncio.get_running_loop().time() + timeout
         sock = await self._reach(timeout)
         with sock.dup() as witness:
+            heard = _received(witness)  # what is said before is of who led us here
             # python-socks opens a socket of its own, except behind another proxy: as that other
             # proxy it is handed the socket that was born in the underlay.
             client = Proxy(
@@ -138,7 +154,7 @@ class SocksPath:
             try:
                 connected: socket.socket = await client.connect(*remote, timeout=left)
             except TimeoutError:
-                raise self._silence(witness) from None
+                raise self._silence(_received(witness) - heard) from None
             except OSError as error:
                 detail = f"the connection to the proxy broke: {said(error)}"
                 raise TunnelDown(TunnelFault.HANDSHAKE, detail) from None
@@ -148,10 +164,8 @@ class SocksPath:
                 raise TunnelDown(TunnelFault.HANDSHAKE, f"the proxy: {error}") from None
         return connected
 
-    def _silence(self, witness: socket.socket) -> Exception:
+    def _silence(self, received: int) -> Exception:
         """Silence is the target's if the proxy has answered everything before the request."""
-        info = witness.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-        (received,) = struct.unpack_from("=Q", info, _BYTES_RECEIVED)
         before = 0 if self._proxy.version is Version.SOCKS4 else 4 if self._proxy.user else 2
         if received == before:
             return TimeoutError("the proxy says nothing about the target")
@@ -198,6 +212,13 @@ class SocksPath:
     def _report(self, fault: TunnelFault, detail: str) -> None:
         # The first fault is the one that the others follow from.
         self._known = self._known or TunnelDown(fault, detail)
+
+
+def _received(sock: socket.socket) -> int:
+    """The bytes that a TCP socket has got so far."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    (received,) = struct.unpack_from("=Q", info, _BYTES_RECEIVED)
+    return int(received)
 
 
 class _Born:

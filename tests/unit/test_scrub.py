@@ -15,6 +15,7 @@ from circumtest.scrub import LIMIT, scrub
         ("route 10.0.0.0/8 dev tun0", "route <address> dev tun0"),
         ("fe80::1%eth0 is up", "<address> is up"),
         ("at 12:34:56 it ended", "at 12:34:56 it ended"),
+        ("17:21:50.000 [warn] no", "17:21:50.000 [warn] no"),
         ("peer(AbCd…xyz=) - Handshake did not complete", "peer - Handshake did not complete"),
         ("user b831381d-6324-4d53-ad4f-8cda48b30811 unknown", "user <id> unknown"),
         ("key yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk= bad", "key <key> bad"),

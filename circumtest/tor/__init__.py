@@ -1,0 +1,1 @@
+"""What tunnels and the lab share of Tor: bridge lines, torrc, control, pluggable transports."""
