@@ -155,7 +155,7 @@ class SingBoxPath:
         known = self._local.fault()
         ended = known is not None and known.fault is TunnelFault.NO_DATA
         why = self._reason()
-        if not why and (known is None or ended) and self._changed():
+        if self._changed():  # whatever else it says then, follows from that
             detail = "sing-box saw the network around it change, and dropped its connections"
             known = TunnelDown(TunnelFault.NO_DATA, detail)
         elif why or ended:  # its associations end only when what they lead to has

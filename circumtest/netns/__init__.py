@@ -240,12 +240,14 @@ class Netns:
 
     # -------------------------------------------------------------- WireGuard in the kernel
 
-    async def wireguard(self, name: str) -> None:
-        """Create a kernel WireGuard device.  Raises EnvironmentUnfit when the kernel has none.
+    async def wireguard(self, name: str, kind: str = "wireguard") -> None:
+        """Create a kernel WireGuard device, or one of its kin ("amneziawg").
+
+        Raises EnvironmentUnfit when the kernel has none.
 
         Its encrypted packets leave from the namespace it was born in, wherever it is moved.
         """
-        await self.configure(lambda links: links.wireguard(name))
+        await self.configure(lambda links: links.wireguard(name, kind))
 
     async def set_wireguard(
         self,

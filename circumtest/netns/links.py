@@ -1,8 +1,8 @@
 """Links, addresses and routes of the namespace that the calling thread is in, by netlink.
 
 pyroute2 keeps its netlink socket per thread and opens it in the namespace of the thread that first
-uses it, so everything here runs on a `Netns`'s own thread, handed over by `Netns.configure`.  This
-is the only file that imports pyroute2.  It refuses to know about more than one namespace at a time:
+uses it, so everything here runs on a `Netns`'s own thread, handed over by `Netns.configure`.  Only
+this file and `seen` import pyroute2.  It refuses to know about more than one namespace at a time:
 the others are file descriptors.
 """
 
@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,19 @@ from pyroute2 import IPRoute, NetlinkError, WireGuard
 
 from circumtest.errors import EnvironmentUnfit
 from circumtest.model import Address
+from circumtest.netns import seen
 
 _SIOCETHTOOL = 0x8946
 # linux/ethtool.h: receive and send checksums, scatter-gather, and the three that merge packets
 _OFFLOADS = (0x15, 0x17, 0x19, 0x1F, 0x24, 0x2C)
 CABLE_ENDS = ("02:00:00:00:00:01", "02:00:00:00:00:02")
 """Hardware addresses of a veth's own and its peer's end: each cable is a network of its own."""
+_FIRST_CABLE = 1000
+"""Cables made here are numbered from this on; their other ends are, as everything is, from 2 on."""
 _IFA_F_NODAD, _RTN_LOCAL, _IFF_UP = 0x02, 2, 1
 _DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
+
+_KIN = {"wireguard": "WireGuard", "amneziawg": "AmneziaWG"}
 
 _here = threading.local()
 
@@ -68,6 +74,7 @@ class Links:
     def __init__(self) -> None:
         self._route = IPRoute()
         self._fresh: list[tuple[str, str]] = []
+        self._cables = count(_FIRST_CABLE)
 
     def close(self) -> None:
         self._route.close()
@@ -85,8 +92,17 @@ class Links:
         """A cable from `name` here to `peer_name` in the namespace of descriptor `peer`."""
         own, other = CABLE_ENDS
         ends = {"ifname": peer_name, "net_ns_fd": peer, "address": other}
+        # Were both ends' numbers the same, the kernel would take neither for a cable's, and tell
+        # of their carriers up to a second late (net/core/link_watch.c): a change that daemons see.
         with _named(f"add veth {name}"):
-            self._route.link("add", ifname=name, kind="veth", address=own, peer=ends)
+            self._route.link(
+                "add",
+                index=next(self._cables),
+                ifname=name,
+                kind="veth",
+                address=own,
+                peer=ends,
+            )
 
     def plug(self, link: str, number: int) -> None:
         """Bring a cable's end up and give it the link-local address fe80::`number`.
@@ -177,8 +193,13 @@ class Links:
         via: str | None = None,
         dev: str | None = None,
         version: int | None = None,
+        own: str | None = None,
     ) -> None:
-        """Add a route to a prefix or "default", through a gateway, a device, or both."""
+        """Add a route to a prefix or "default", through a gateway, a device, or both.
+
+        With `own` everything that goes there is taken in here (`ip route add local`), and what is
+        sent there comes from that address.
+        """
         if destination == "default":
             family = version or (ipaddress.ip_address(via).version if via else 4)
             network = ipaddress.ip_network(_DEFAULT[family])
@@ -189,6 +210,8 @@ class Links:
             fields["gateway"] = via
         if dev:
             fields["oif"] = socket.if_nametoindex(dev)
+        if own:
+            fields |= {"type": "local", "scope": "host", "prefsrc": own}
         with _named(f"add route {destination} via {via} dev {dev}"):
             self._route.route("add", **fields)
 
@@ -204,6 +227,14 @@ class Links:
     def names(self) -> tuple[str, ...]:
         return tuple(name for _, name in socket.if_nameindex())
 
+    def device(self, name: str) -> seen.Device | None:
+        """What a device is like just now, None when there is none of that name."""
+        return seen.device(self._route, name)
+
+    def ways_out(self) -> dict[int, str]:
+        """By IP version the device by which packets leave for far away."""
+        return seen.ways_out(self._route)
+
     def offloads_off(self, link: str) -> None:
         """One packet in is one packet out, with real checksums: what a censor would see."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
@@ -217,17 +248,19 @@ class Links:
 
     # -------------------------------------------------------------- WireGuard
 
-    def wireguard(self, name: str) -> None:
-        """Create a WireGuard device.  Raises EnvironmentUnfit when the kernel knows none."""
+    def wireguard(self, name: str, kind: str = "wireguard") -> None:
+        """Create a WireGuard device, or one of its kin.
+
+        Raises EnvironmentUnfit when the kernel knows none.
+        """
         try:
-            with _named(f"add wireguard {name}"):
-                self._route.link("add", ifname=name, kind="wireguard")
+            with _named(f"add {kind} {name}"):
+                self._route.link("add", ifname=name, kind=kind)
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENODEV):
                 raise
-            raise EnvironmentUnfit(
-                "this kernel has no WireGuard", "modprobe wireguard (as root)"
-            ) from None
+            missing = f"this kernel has no {_KIN[kind]}"
+            raise EnvironmentUnfit(missing, f"modprobe {kind} (as root)") from None
 
     def set_wireguard(
         self,
