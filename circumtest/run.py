@@ -90,7 +90,7 @@ def carry_out(plan: Plan, folder: Path, jobs: int, progress: Progress) -> int:
     trials, _ = store.read(folder)
     done = group(trials)
     context = multiprocessing.get_context("fork")
-    labs = room(jobs)
+    labs = max(1, min(room(jobs), plan.labs // jobs))
     workers = [
         context.Process(target=_worker, args=(plan, folder, lanes, done, labs), daemon=True)
         for lanes in share(plan, jobs)

@@ -34,6 +34,7 @@ class _PlanTable(msgspec.Struct, frozen=True):
     seed: int = 1
     blocks: int = 12
     lanes: int = 1
+    labs: int = 10_000
     level: Level = Level.QUICK
     stop_early: bool = False
     targets: tuple[str, ...] = ("lab",)
@@ -100,11 +101,11 @@ def parse(raw: Mapping[str, Any], name: str, where: str) -> Plan:
             for (one, handshake), kind in zip(handshakes.items(), _kinds(table), strict=True)
         ),
     )
-    return Plan(outline, table.lanes, where, tunnels, handshakes, taken)
+    return Plan(outline, table.lanes, table.labs, where, tunnels, handshakes, taken)
 
 
 def _check_head(table: _PlanTable, where: str) -> None:
-    for key, value in (("blocks", table.blocks), ("lanes", table.lanes)):
+    for key, value in (("blocks", table.blocks), ("lanes", table.lanes), ("labs", table.labs)):
         if not 1 <= value <= 10_000:
             raise ConfigError(where, f"key `{key}`", f"{value} is out of range", "1 to 10000")
     for target in table.targets:

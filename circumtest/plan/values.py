@@ -29,11 +29,13 @@ TARGETS = {"lab": 4, "lab-v6": 6}
 class Plan:
     """A plan that can be carried out: every name in it is known, every field has its type.
 
-    `lanes` is over how many labs side by side the blocks of one cell are spread.
+    `lanes` is over how many labs side by side the blocks of one cell are spread, `labs` how many
+    may be up at the same time in all.
     """
 
     outline: Outline
     lanes: int
+    labs: int
     where: str
     _tunnels: Mapping[str, Mapping[str, Any]]
     _handshakes: Mapping[str, Handshake]

@@ -4,8 +4,20 @@ from pathlib import Path
 
 from circumtest import store
 from circumtest.compare import compare
+from circumtest.model import (
+    Cause,
+    Direction,
+    Failure,
+    Invalid,
+    Media,
+    Outcome,
+    Record,
+    Stage,
+    Success,
+)
 from circumtest.plan import Plan, parse
 from circumtest.run import carry_out
+from circumtest.scene import HURRIED, unless_overloaded
 
 CELLS, BLOCKS = 12, 4
 
@@ -55,3 +67,18 @@ def test_a_plan_is_carried_out_and_a_stopped_one_is_completed(tmp_path: Path) ->
         assert attacked.inside.rate.successes == BLOCKS
         assert calls["open", "wireguard"].outside.rate.successes == BLOCKS
         assert calls["open", "isolated"].inside.rate.successes == 0
+
+
+def test_a_call_that_failed_on_a_machine_with_too_much_to_do_says_nothing() -> None:
+    """Known by round trips that no lab has; what succeeded, or was lost at once, stands."""
+
+    def record(outcome: Outcome, rtt: float | None) -> Record:
+        direction = Direction(50, 30, 20, rtt=rtt)
+        return Record(outcome, 3.0, media=(Media(1.6, 50, direction, direction),))
+
+    lossy = Failure(Stage.MEDIA_UP, Cause.LOSSY, "40% of the packets were lost")
+    late = unless_overloaded(record(lossy, 2 * HURRIED)).outcome
+    assert isinstance(late, Invalid)
+    assert late.reason == "overloaded"
+    for outcome, rtt in ((lossy, HURRIED / 5), (lossy, None), (Success(), 2 * HURRIED)):
+        assert unless_overloaded(record(outcome, rtt)).outcome == outcome
