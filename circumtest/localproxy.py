@@ -82,15 +82,22 @@ class LocalPath:
         if not self.process.alive:
             raise binary(self.process.post_mortem(), self._local.secrets)
         self._heard = self.process.written
-        return await self._socks.open(transport, remote, sink, timeout)
+        try:
+            return await self._socks.open(transport, remote, sink, timeout)
+        except TunnelDown as down:
+            # One that hangs up on us may have said why.
+            why = self._explained() if down.fault is TunnelFault.HANDSHAKE else None
+            raise why or down from None
 
     def fault(self) -> TunnelDown | None:
         """BINARY when the daemon ended; what it explains; what the SOCKS side knows."""
         if not self.process.alive:
             return binary(self.process.post_mortem(), self._local.secrets)
-        if (said := self._local.explain(self.process.since(self._heard))) is not None:
-            return TunnelDown(*said, self.words)
-        return self._socks.fault()
+        return self._explained() or self._socks.fault()
+
+    def _explained(self) -> TunnelDown | None:
+        said = self._local.explain(self.process.since(self._heard))
+        return TunnelDown(*said, self.words) if said else None
 
 
 @asynccontextmanager
