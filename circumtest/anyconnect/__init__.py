@@ -1,0 +1,1 @@
+"""AnyConnect by openconnect: its configuration, what the server tells it, and what it says."""
