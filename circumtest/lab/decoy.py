@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from circumtest.lab.certificates import Certified
+from circumtest.lab.pki import Certified
 from circumtest.model import Address
 from circumtest.netns import Netns
 from circumtest.process import private_dir

@@ -69,10 +69,11 @@ async def associate(control: socket.socket, udp: socket.socket, proxy: Address) 
 
     Raises TunnelDown: NO_UDP when the proxy will not, HANDSHAKE for what is no SOCKS5.
     """
-    # The client's address is left open (a NAT may change it), its port is told: danted wants one.
+    # Address and port are left open: a NAT, or a proxy on the way, may change both, and a proxy
+    # that was told them drops what comes from elsewhere (danted does; zeros: RFC 1928 section 6).
     anywhere = "::" if udp.family == socket.AF_INET6 else "0.0.0.0"  # noqa: S104
     udp.bind((anywhere, 0))
-    await _write(control, socks.request(Request.UDP_ASSOCIATE, anywhere, udp.getsockname()[1]))
+    await _write(control, socks.request(Request.UDP_ASSOCIATE, anywhere, 0))
     told = b""
     try:
         while (reply := socks.reply(told)) is None:

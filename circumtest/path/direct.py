@@ -12,6 +12,7 @@ import ctypes
 import errno
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -186,12 +187,15 @@ class UdpConn:
 class TcpConn:
     """A connected stream: chunks go to the sink as they come, writes wait for a full socket."""
 
-    __slots__ = ("_backlog", "_finishing", "_loop", "_remote", "_sink", "_sock")
+    __slots__ = (
+        *("_backlog", "_ending", "_finishing", "_heard_all"),
+        *("_loop", "_remote", "_sink", "_sock"),
+    )
 
     def __init__(self, sock: socket.socket, sink: Sink, remote: Address) -> None:
         self._sock, self._sink, self._remote = sock, sink, remote
         self._backlog = bytearray()
-        self._finishing = False
+        self._finishing = self._ending = self._heard_all = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._readable)
 
@@ -226,6 +230,27 @@ class TcpConn:
         else:
             self.close()
 
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait for the socket."""
+        return len(self._backlog)
+
+    def hold(self, held: bool) -> None:
+        """Take nothing more of what arrives, or go on: for who cannot pass it on just now."""
+        if (fd := self._sock.fileno()) < 0 or self._heard_all:
+            return
+        if held:
+            self._loop.remove_reader(fd)
+        else:
+            self._loop.add_reader(fd, self._readable)
+
+    def end(self) -> None:
+        """Nothing more will be sent; the far end hears so when everything is written."""
+        self._ending = True
+        if not self._backlog and self._sock.fileno() >= 0:
+            with suppress(OSError):  # it is broken: the sink hears of it
+                self._sock.shutdown(socket.SHUT_WR)
+
     def _write(self, data: bytes | bytearray) -> int:
         """How many bytes are dealt with: all of them when the stream is broken."""
         try:
@@ -242,6 +267,8 @@ class TcpConn:
             self._loop.remove_writer(self._sock.fileno())
             if self._finishing:
                 self.close()
+            elif self._ending:
+                self.end()
 
     def _readable(self) -> None:
         try:
@@ -256,6 +283,7 @@ class TcpConn:
         else:
             # The other half stays usable: the far end may have finished talking, not listening.
             self._loop.remove_reader(self._sock.fileno())
+            self._heard_all = True
             self._sink(Cause.EOF, self._remote)
 
     def _fail(self, error: OSError) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import base64
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -55,6 +55,11 @@ class Device(Protocol):
     def counters(self) -> Counters: ...
 
 
+def fresh_name(kind: str) -> str:
+    """A name that no other device on this machine has; `kind` is two letters."""
+    return f"{kind}{os.getpid()}-{next(_ids)}"
+
+
 @asynccontextmanager
 async def wireguard_device(netns: Netns, kind: Kind = "auto") -> AsyncIterator[Device]:
     """A new device in `netns`, without key or peers; gone on exit.
@@ -63,7 +68,7 @@ async def wireguard_device(netns: Netns, kind: Kind = "auto") -> AsyncIterator[D
     wireguard-go does not start.
     """
     # Sockets of all devices share one directory, and other workers make devices too.
-    name = f"wg{os.getpid()}-{next(_ids)}"
+    name = fresh_name("wg")
     if kind != "userspace":
         try:
             await netns.wireguard(name)
@@ -77,14 +82,27 @@ async def wireguard_device(netns: Netns, kind: Kind = "auto") -> AsyncIterator[D
             finally:
                 await kernel.delete()
             return
+    async with userspace_device(netns, name, "wireguard-go", _SOCKETS) as device:
+        yield device
+
+
+@asynccontextmanager
+async def userspace_device(
+    netns: Netns, name: str, program: str, sockets: Path, more: Iterable[str] = ()
+) -> AsyncIterator[Device]:
+    """The device of a daemon of wireguard-go's kind, which keeps its socket in `sockets`.
+
+    `more` are lines of its configuration that only this kind knows.
+    """
     _tun_or_unfit()
-    argv, env = ["wireguard-go", "-f", name], {"LOG_LEVEL": "verbose"}
+    argv, env = [program, "-f", name], {"LOG_LEVEL": "verbose"}
+    socket_file = sockets / f"{name}.sock"
     try:
         async with daemon(netns, argv, env=env) as process:
             await process.line("UAPI listener started", START)
-            yield _Userspace(netns, name, process)
+            yield _Userspace(netns, name, process, socket_file, tuple(more))
     finally:
-        (_SOCKETS / f"{name}.sock").unlink(missing_ok=True)  # a killed daemon leaves it
+        socket_file.unlink(missing_ok=True)  # a killed daemon leaves it
 
 
 class _Kernel:
@@ -119,8 +137,11 @@ class _Kernel:
 class _Userspace:
     kind: Literal["userspace"] = "userspace"
 
-    def __init__(self, netns: Netns, name: str, process: Daemon) -> None:
+    def __init__(
+        self, netns: Netns, name: str, process: Daemon, socket_file: Path, more: tuple[str, ...]
+    ) -> None:
         self._netns, self.name, self._process = netns, name, process
+        self._socket, self._more = socket_file, more
 
     @property
     def log(self) -> str:
@@ -132,10 +153,11 @@ class _Userspace:
     async def configure(
         self, private_key: bytes, listen_port: int, peers: tuple[Peer, ...]
     ) -> None:
-        request = uapi.configure(private_key, listen_port, peers)
+        request = uapi.configure(private_key, listen_port, peers, self._more)
         answer = await asyncio.to_thread(self._ask, request)
         if number := uapi.refused(answer):
-            raise OSError(abs(number), f"wireguard-go: {os.strerror(abs(number))}")
+            said = f"{self._process.name}: {os.strerror(abs(number))}"
+            raise OSError(abs(number), said)
 
     async def move(self, to: Netns) -> None:
         await self._netns.move(self.name, to)
@@ -149,13 +171,13 @@ class _Userspace:
         # A socket in the file system belongs to no network namespace.
         with socket.socket(socket.AF_UNIX) as daemon_socket:
             daemon_socket.settimeout(START)
-            daemon_socket.connect(str(_SOCKETS / f"{self.name}.sock"))
+            daemon_socket.connect(str(self._socket))
             daemon_socket.sendall(request)
             answer = b""
             while not answer.endswith(b"\n\n"):
                 chunk = daemon_socket.recv(65536)
                 if not chunk:
-                    raise ConnectionResetError("wireguard-go hung up")
+                    raise ConnectionResetError(f"{self._process.name} hung up")
                 answer += chunk
             return answer
 

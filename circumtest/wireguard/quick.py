@@ -156,8 +156,8 @@ def _check(line: _Line, where: str) -> None:
         raise ConfigError(
             where,
             place,
-            "is AmneziaWG's, which is not supported yet",
-            "use a plain WireGuard configuration",
+            "is AmneziaWG's: plain WireGuard would be something else",
+            "take it as kind amneziawg, or leave the kind to what the file holds",
         )
     if key in _IGNORED and _kind(line) == "Interface":
         return

@@ -4,6 +4,7 @@ Keys travel in hexadecimal over the daemon's own socket, never on a command line
 refuses to open the socket.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from circumtest.wireguard.quick import Peer
@@ -20,12 +21,14 @@ class Counters:
     sent: int = 0
 
 
-def configure(private_key: bytes, listen_port: int, peers: tuple[Peer, ...]) -> bytes:
+def configure(
+    private_key: bytes, listen_port: int, peers: tuple[Peer, ...], more: Iterable[str] = ()
+) -> bytes:
     """The request that makes a device have this key, this port (0 for any) and only these peers.
 
-    Endpoints must be IP addresses.
+    Endpoints must be IP addresses.  `more` are lines about the device that only some daemons know.
     """
-    lines = ["set=1", f"private_key={private_key.hex()}", f"listen_port={listen_port}"]
+    lines = ["set=1", f"private_key={private_key.hex()}", f"listen_port={listen_port}", *more]
     lines.append("replace_peers=true")
     for peer in peers:
         lines.append(f"public_key={peer.public_key.hex()}")

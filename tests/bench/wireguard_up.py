@@ -25,6 +25,7 @@ SCRIPT = Path(__file__).with_suffix(".sh")
 class Site:
     """An exit, one cable away from the client."""
 
+    client: Netns
     exit: Netns
     exit_addresses: tuple[str, ...] = ("10.0.0.1",)
 
@@ -37,7 +38,7 @@ async def cable() -> AsyncIterator[tuple[Netns, Site]]:
         for netns, link, address in ((client, "veth0", "10.0.0.2"), (far, "veth1", "10.0.0.1")):
             await netns.address(link, f"{address}/24")
             await netns.up(link)
-        yield client, Site(far)
+        yield client, Site(client, far)
 
 
 async def ours(client: Netns, text: str) -> float:

@@ -1,7 +1,9 @@
 """What scripts/kernel-test runs inside the emulated machine: the branches that need a stock kernel.
 
-Prints one line of JSON.  Clocks are slow there (emulation, about ten times), so everything waits
-patiently, and nothing here says anything about speed.
+The kernel's WireGuard, alone and held to the tunnels' contract; devices and namespaces that are on
+already; a gateway by the module of a stock kernel; netem and queues.  Prints one line of JSON at
+the end.  Clocks are slow there (emulation, about ten times), so everything waits patiently, and
+nothing here says anything about speed.
 """
 
 import asyncio
@@ -18,17 +20,33 @@ from pathlib import Path as File
 from typing import Literal
 
 from circumtest import sandbox
-from circumtest.errors import TunnelDown
+from circumtest.errors import EnvironmentUnfit, TunnelDown
+from circumtest.lab.servers.chain import ChainServers
+from circumtest.lab.servers.ready_made import ReadyMade
 from circumtest.lab.servers.wireguard_go import WireguardGo
 from circumtest.lab.topology import Lab, lab
 from circumtest.model import Address, Cause, Transport, TunnelFault
 from circumtest.path import Path
 from circumtest.process import run
+from circumtest.tunnels.chain import Chain
+from circumtest.tunnels.interface import Interface
+from circumtest.tunnels.netns import NamedNetns
 from circumtest.tunnels.wireguard import Wireguard
+from circumtest.wireguard.amnezia import Amnezia
+from circumtest.wireguard.amnezia_device import amnezia_device
+from tests.lab import test_tunnel_contract as contract
+from tests.lab.specimens import Specimen
+from tests.lab.specimens.chain import DANTE
+from tests.lab.specimens.standing import nowhere
+from tests.lab.specimens.wireguard import other_key
 
 PATIENCE = 30.0
+SHAKING = 15.0
+"""Seconds for a handshake, WireGuard's own second attempt after 5 s included."""
 FAR = {4: Address("192.0.2.10", 9000), 6: Address("2001:db8:4::2", 9000)}
 DELAY = 0.2
+SERVER = {"kind": "wireguard-go", "device": "kernel"}
+WIREGUARD = {"kind": "wireguard", "device": "kernel", "server": SERVER}
 
 
 @asynccontextmanager
@@ -133,6 +151,94 @@ async def queue(place: Lab) -> str:
     return "accepted"
 
 
+async def amneziawg(place: Lab) -> str:
+    """Its module is not in a stock kernel: that is said, and is no failure."""
+    try:
+        async with amnezia_device(place.client, "kernel", Amnezia()) as device:
+            return f"there is one: {device.name}"
+    except EnvironmentUnfit as unfit:
+        return f"missing: {unfit}"
+
+
+ON_ALREADY = {
+    "parallel_flows",
+    "dns_inside",
+    "server_restarted",
+    "daemon_killed",
+    "wrong_key",
+    "server_without_udp",
+    "slow_server",
+}
+"""What is left out for the two arms: they have neither a daemon nor keys of ours."""
+
+SPECIMENS = (
+    (
+        Specimen(
+            "wireguard",
+            lambda: WireguardGo(device="kernel"),
+            lambda fields: Wireguard(**fields, device="kernel", patience=SHAKING),
+            wrong_key=other_key,
+            when_wrong_key=TunnelFault.HANDSHAKE,
+            recovers=60.0,
+            rounds=10,
+        ),
+        {"server_restarted", "daemon_killed", "server_without_udp", "slow_server"},
+    ),
+    (
+        Specimen(
+            "interface",
+            lambda: ReadyMade(form="interface", device="kernel"),
+            lambda fields: Interface(**fields, patience=SHAKING),
+            wrong_host=nowhere,
+            when_wrong_host=TunnelFault.BINARY,
+            when_blocked=TunnelFault.NO_DATA,
+            recovers=60.0,
+            rounds=5,
+        ),
+        ON_ALREADY,
+    ),
+    (
+        Specimen(
+            "netns",
+            lambda: ReadyMade(form="netns", device="kernel"),
+            lambda fields: NamedNetns(**fields, patience=SHAKING),
+            wrong_host=nowhere,
+            when_wrong_host=TunnelFault.BINARY,
+            when_blocked=TunnelFault.NO_DATA,
+            recovers=60.0,
+            rounds=5,
+        ),
+        ON_ALREADY,
+    ),
+    (
+        Specimen(
+            "chain-socks-wireguard",
+            lambda: ChainServers((DANTE, WIREGUARD)),
+            lambda fields: Chain(**fields, patience=SHAKING),
+            recovers=60.0,
+        ),
+        {case.__name__ for case in contract.CASES} - {"carries", "large_datagrams"},
+    ),
+)
+"""On the kernel's own devices: a specimen, and the contract's cases that are left out for it."""
+
+
+async def held_to_the_contract() -> AsyncIterator[tuple[str, str]]:
+    """Each case that makes sense for a kernel's device: its name, and what came of it."""
+    contract.MARGIN, contract.BOUND = 30.0, 150.0
+    for specimen, without in SPECIMENS:
+        for case in contract.CASES:
+            if case.__name__ in without:
+                continue
+            name = f"contract-{specimen.name}-{case.__name__}"
+            try:
+                await contract.played(specimen, case)
+                yield name, "ok"
+            except Exception as error:  # noqa: BLE001  # the next one still has something to say
+                traceback.print_exc()
+                yield name, f"FAILED {type(error).__name__}: {error}"
+
+
 async def everything() -> dict[str, str]:
     """Each check by name: what it found, or how it failed."""
     checks: dict[str, Callable[[Lab], Awaitable[str]]] = {
@@ -141,6 +247,7 @@ async def everything() -> dict[str, str]:
         "wireguard-wrong-key": wrong_key,
         "netem": netem,
         "nft-queue": queue,
+        "amneziawg-kernel": amneziawg,
     }
     found: dict[str, str] = {}
     async with lab() as place, echo(place):
@@ -150,7 +257,15 @@ async def everything() -> dict[str, str]:
             except Exception as error:  # noqa: BLE001  # the next check still has something to say
                 traceback.print_exc()
                 found[name] = f"FAILED {type(error).__name__}: {error}"
+            _tell(name, found[name])
+    async for name, said in held_to_the_contract():
+        found[name] = said
+        _tell(name, said)
     return found
+
+
+def _tell(name: str, said: str) -> None:
+    print(f"{name}: {said}", flush=True)  # noqa: T201  # should the whole be cut short
 
 
 def _running(name: str) -> bool:

@@ -6,8 +6,8 @@ import ssl
 
 import pytest
 
-from circumtest.lab.certificates import certified
 from circumtest.lab.decoy import Decoy, decoy
+from circumtest.lab.pki import certified
 from circumtest.lab.topology import Lab
 from circumtest.netns import Netns
 from tests.lab.town import play

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from circumtest.errors import EnvironmentUnfit
-from circumtest.netns import Links, Netns
+from circumtest.netns import Device, Links, Netns
+from circumtest.process import run
 
 
 def test_a_new_namespace_has_lo_up_and_nothing_else() -> None:
@@ -226,5 +227,100 @@ def test_sockets_are_made_in_stock_and_none_is_left() -> None:
             for sock in taken:
                 sock.close()
         assert open_files() == before
+
+    asyncio.run(main())
+
+
+def test_a_namespace_of_somebody_elses_is_entered_and_left_as_it_was() -> None:
+    """What lives in it lives on; only our own thread and descriptor go."""
+
+    async def main() -> None:
+        async with Netns.new("theirs") as theirs:
+            process = await theirs.acall(subprocess.Popen, ["sleep", "60"])
+            await theirs.address("lo", "192.0.2.1/32")
+            before = open_files()
+            async with Netns.enter(f"/proc/{process.pid}/ns/net", "entered") as entered:
+                with entered.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                    sock.bind(("192.0.2.1", 0))
+                assert entered.name == "entered"
+            assert process.poll() is None
+            assert open_files() == before
+            process.kill()
+            process.wait()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("file", ["/run/no-such", "/etc/passwd", "/proc/self/ns/uts"])
+def test_what_is_no_namespace_is_not_entered(file: str) -> None:
+    """An OSError, and nothing is left of the attempt."""
+
+    async def main() -> None:
+        before = open_files()
+        with pytest.raises(OSError, match=r"No such file|no network namespace"):
+            await Netns.enter(file, "none").__aenter__()
+        assert open_files() == before
+
+    asyncio.run(main())
+
+
+def test_a_device_is_told_as_it_is_now() -> None:
+    """Addresses that reach no further than the link are none; a device that is gone is None."""
+
+    async def main() -> None:
+        async with Netns.new("here") as here, Netns.new("there") as there:
+            assert here.device("cable") is None
+            await here.veth("cable", there, "cable")
+            await here.mtu("cable", 1300)
+            assert here.device("cable") == Device("cable", True, 1300, ())
+            await here.address("cable", "192.0.2.1/24")
+            await here.address("cable", "2001:db8::1/64")
+            assert here.device("cable") == Device("cable", True, 1300, ("192.0.2.1", "2001:db8::1"))
+            await here.configure(lambda links: links.delete("cable"))
+            assert here.device("cable") is None
+
+    asyncio.run(main())
+
+
+def test_the_way_out_is_what_the_kernel_would_take() -> None:
+    """A default route, two halves of one, or none; one that refuses is none."""
+
+    async def main() -> None:
+        async with Netns.new("here") as here, Netns.new("there") as there:
+            assert here.ways_out() == {}
+            await here.veth("cable", there, "cable")
+            await here.address("cable", "192.0.2.1/24")
+            await here.address("cable", "2001:db8::1/64")
+            assert here.ways_out() == {}
+            for half in ("0.0.0.0/1", "128.0.0.0/1"):
+                await here.route(half, dev="cable")
+            assert here.ways_out() == {4: "cable"}
+            await here.route("default", via="2001:db8::2")
+            assert here.ways_out() == {4: "cable", 6: "cable"}
+            await run(here, ["ip", "route", "add", "unreachable", "203.0.113.0/24"])
+            assert here.ways_out() == {6: "cable"}
+
+    asyncio.run(main())
+
+
+def test_a_namespace_may_take_in_what_goes_anywhere() -> None:
+    """Every address is its own then, and what is sent comes from the one that is named."""
+
+    async def main() -> None:
+        async with Netns.new("all") as netns:
+            await netns.address("lo", "192.0.0.8/32")
+            await netns.configure(
+                lambda links: links.route("default", dev="lo", version=4, own="192.0.0.8")
+            )
+            with (
+                netns.socket(socket.AF_INET, socket.SOCK_DGRAM) as far,
+                netns.socket(socket.AF_INET, socket.SOCK_DGRAM) as near,
+            ):
+                far.bind(("203.0.113.7", 9))
+                near.sendto(b"there", ("203.0.113.7", 9))
+                loop = asyncio.get_running_loop()
+                data, source = await asyncio.wait_for(loop.sock_recvfrom(far, 9), 2)
+                assert (data, source[0]) == (b"there", "192.0.0.8")
+            assert netns.ways_out() == {}
 
     asyncio.run(main())

@@ -112,6 +112,7 @@ def test_keys_of_both_formats_are_taken() -> None:
         (KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, LOCK).decode(), "passphrase"),
         (locked(), "passphrase"),
     ],
+    ids=["public", "putty", "empty", "cut", "locked-pkcs8", "locked-openssh"],
 )
 def test_what_is_no_usable_key_is_refused(text: str, said: str) -> None:
     """With what would help; the file is named."""

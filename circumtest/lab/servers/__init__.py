@@ -15,8 +15,13 @@ from circumtest.netns import Netns
 
 
 class Site(Protocol):
-    """What a server needs of a lab: the exit, and its addresses towards the client (v4 and v6)."""
+    """What a server needs of a lab: the exit, and its addresses towards the client (v4 and v6).
 
+    `client` is for what has a half there before circumtest comes.
+    """
+
+    @property
+    def client(self) -> Netns: ...
     @property
     def exit(self) -> Netns: ...
     @property

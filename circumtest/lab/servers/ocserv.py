@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from circumtest.lab.certificates import Certified, certified
-from circumtest.lab.pki import Authority
+from circumtest.lab.pki import Authority, Certified, certified
 from circumtest.lab.servers import Site, address_of
 from circumtest.lab.topology import RESOLVER
 from circumtest.listening import listening

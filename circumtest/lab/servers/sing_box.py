@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from circumtest.engine.sing_box import command, settings
 from circumtest.engine.sing_box_path import OUT
-from circumtest.lab.certificates import Certified, certified
+from circumtest.lab.pki import Certified, certified
 from circumtest.lab.servers import Site, address_of
 from circumtest.listening import free_port
 from circumtest.process import daemon, private_dir

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from circumtest.lab.certificates import certified
+from circumtest.lab.pki import certified
 from circumtest.lab.servers import Site, address_of
 from circumtest.listening import free_port, listening
 from circumtest.model import Address

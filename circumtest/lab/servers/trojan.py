@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from circumtest.lab.certificates import certified
 from circumtest.lab.decoy import decoy
+from circumtest.lab.pki import certified
 from circumtest.lab.servers import Site, address_of
 from circumtest.listening import listening
 from circumtest.model import Address

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from circumtest.lab.certificates import certified
+from circumtest.lab.pki import certified
 from circumtest.lab.servers import Site, address_of
 from circumtest.process import daemon, private_dir
 

@@ -18,8 +18,8 @@ from urllib.parse import urlencode
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from circumtest.engine import xray
-from circumtest.lab.certificates import certified
 from circumtest.lab.decoy import decoy
+from circumtest.lab.pki import certified
 from circumtest.lab.servers import Site, address_of
 from circumtest.model import Address
 from circumtest.process import daemon, private_dir

@@ -13,7 +13,7 @@ from circumtest import sandbox
 from circumtest.engine.sing_box import NOBODY
 from circumtest.engine.sing_box_path import SingBoxPath
 from circumtest.errors import TunnelDown
-from circumtest.lab.certificates import certified
+from circumtest.lab.pki import certified
 from circumtest.lab.servers.sing_box import SingBox
 from circumtest.lab.topology import EXIT, Lab
 from circumtest.model import Address, Cause, Transport, TunnelFault

@@ -10,6 +10,7 @@ from circumtest.model import Address, Cause, Transport
 from circumtest.netns import Netns
 from circumtest.path import Conn
 from circumtest.path.direct import BACKLOG, DirectPath
+from circumtest.process import run
 
 HOSTS = ("127.0.0.1", "::1")
 
@@ -197,5 +198,42 @@ def test_closing_in_the_middle_of_an_arrival_is_harmless() -> None:
         await asyncio.sleep(0)
         assert inbox.queue.empty()
         sock.close()
+
+    in_namespace(test)
+
+
+def test_a_socket_that_is_bound_to_a_device_stays_so_whatever_the_routes_say() -> None:
+    """Datagrams and streams: freeing the socket of its first remote must not free it of that."""
+
+    async def test(netns: Netns, path: DirectPath, inbox: Inbox) -> None:
+        async with Netns.new("near") as near, Netns.new("far") as far:
+            for number, there in ((1, near), (2, far)):
+                await netns.veth(f"to{number}", there, "back")
+                await netns.address(f"to{number}", f"10.0.{number}.1/24")
+                await there.address("back", f"10.0.{number}.2/24")
+                await there.address("lo", "192.0.2.1/32")
+                await there.route("default", via=f"10.0.{number}.1")
+            await netns.route("default", via="10.0.1.2")
+            await run(netns, ["ip", "route", "add", "default", "via", "10.0.2.2", "metric", "9"])
+            bound = DirectPath(netns, "bound", frozenset(), device="to2")
+            for kind, transport in (
+                (socket.SOCK_DGRAM, Transport.UDP),
+                (socket.SOCK_STREAM, Transport.TCP),
+            ):
+                wrong, _ = listener(near, "192.0.2.1", kind)
+                right, remote = listener(far, "192.0.2.1", kind)
+                wrong.close()
+                conn = await bound.open(transport, remote, inbox, 2)
+                conn.send(b"hello", remote)
+                loop = asyncio.get_running_loop()
+                async with asyncio.timeout(2):
+                    if transport is Transport.UDP:
+                        _, source = await loop.sock_recvfrom(right, 9)
+                    else:
+                        peer, source = await loop.sock_accept(right)
+                        peer.close()
+                assert source[0] == "10.0.2.1"
+                conn.close()
+                right.close()
 
     in_namespace(test)

@@ -11,7 +11,7 @@ from pathlib import Path as File
 import pytest
 
 from circumtest.errors import TunnelDown
-from circumtest.lab.certificates import Certified, certified
+from circumtest.lab.pki import Certified, certified
 from circumtest.model import Address, Cause, Transport, TunnelFault
 from circumtest.netns import Netns
 from circumtest.path import Path
@@ -203,19 +203,19 @@ def test_udp_is_not_carried() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hosts", "days", "trusted", "said"),
+    ("hosts", "over", "trusted", "said"),
     [
-        (["127.0.0.1"], 1, True, ""),
-        (["192.0.2.7"], 1, True, "mismatch"),
-        (["127.0.0.1"], -1, True, "expired"),
-        (["127.0.0.1"], 1, False, "unable to get local issuer"),
+        (["127.0.0.1"], False, True, ""),
+        (["192.0.2.7"], False, True, "mismatch"),
+        (["127.0.0.1"], True, True, "expired"),
+        (["127.0.0.1"], False, False, "unable to get local issuer"),
     ],
 )
 def test_a_certificate_is_for_the_proxy_and_from_whom_is_trusted(
-    tmp_path: File, hosts: list[str], days: int, trusted: bool, said: str
+    tmp_path: File, hosts: list[str], over: bool, trusted: bool, said: str
 ) -> None:
     """Another host's, an expired one, another authority's: said, and no data is sent."""
-    made, other = certified(hosts, days), certified(hosts)
+    made, other = certified(hosts, over=over), certified(hosts)
 
     async def scene() -> None:
         authority = made.authority if trusted else other.authority

@@ -8,9 +8,11 @@ from circumtest.registry import SERVERS, TUNNELS, build, kinds
 from tests.lab.town import play
 
 TUNNEL_OF = {
+    "chain": "chain",
     "dante": "socks",
     "microsocks": "socks",
     "obfs4proxy": "obfs4",
+    "ready-made": "interface",
     "tor-network": "tor",
     "trojan": "trojan",
     "v2ray": "vmess",

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from circumtest.errors import TunnelDown
-from circumtest.lab.certificates import certified
+from circumtest.lab.pki import certified
 from circumtest.lab.servers.tinyproxy import Tinyproxy
 from circumtest.lab.topology import EXIT, Lab
 from circumtest.model import Address, Transport, TunnelFault

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from circumtest.errors import TunnelDown
-from circumtest.lab.certificates import certified
+from circumtest.lab.pki import certified
 from circumtest.lab.servers.ocserv import Ocserv
 from circumtest.lab.topology import CLIENT, EXIT, RESOLVER, Lab
 from circumtest.model import Transport, TunnelFault

@@ -16,7 +16,8 @@ from circumtest.lab.servers.wireguard_go import WireguardGo
 from circumtest.lab.topology import EXIT, Lab
 from circumtest.model import Address, Transport, TunnelFault
 from circumtest.process import run
-from circumtest.tunnels.wireguard import SILENCE, Wireguard
+from circumtest.tunnels.wireguard import Wireguard
+from circumtest.wireguard.tunnel import SILENCE
 from tests.lab.town import CUT, FAR, ask, everything_passes, fault_of, play, town, until
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from circumtest.engine.by_link import Engine, authorities, explain, told, which
 from circumtest.errors import ConfigError
-from circumtest.lab.certificates import certified
+from circumtest.lab.pki import certified
 from circumtest.model import TunnelFault
 from circumtest.sharelink.links import read
 from circumtest.sharelink.outbound import Outbound
@@ -69,7 +69,7 @@ def test_a_browser_that_is_not_imitated_is_told() -> None:
 def test_an_authority_that_is_over_is_told() -> None:
     """With its date; one that is not is not."""
     assert told(vless("security=tls"), "auto", certified(["h.example"]).authority) == ()
-    over = certified(["h.example"], days=-5).certificate
+    over = certified(["h.example"], over=True).certificate
     (note,) = told(vless("security=tls"), "auto", over)
     assert "is over since" in note
 

@@ -70,3 +70,17 @@ def test_every_code_is_either_the_targets_or_the_proxys(code: int) -> None:
     """No code goes unnamed, and the errno is one that has a cause."""
     with pytest.raises((OSError, TunnelDown)):
         raise_for(code)
+
+
+def test_neither_our_address_nor_our_port_is_told() -> None:
+    """Something on the way may change both, and a proxy that was told them drops the others'."""
+
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            ours.setblocking(False)
+            theirs.sendall(b"\x05\x00\x00\x01\xc0\x00\x02\x07\x04\x38")
+            assert await associate(ours, udp, PROXY) == Address("192.0.2.7", 1080)
+            assert theirs.recv(99) == b"\x05\x03\x00\x01" + bytes(6)
+
+    asyncio.run(main())

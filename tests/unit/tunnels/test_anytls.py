@@ -3,7 +3,7 @@
 import pytest
 
 from circumtest.errors import ConfigError
-from circumtest.lab.certificates import certified
+from circumtest.lab.pki import certified
 from circumtest.tunnels.anytls import Anytls
 
 LINK = "anytls://s3cret@h.example:443"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circumtest.errors import ConfigError
-from circumtest.lab.certificates import certified
+from circumtest.lab.pki import certified
 from circumtest.registry import TUNNELS, build
 from circumtest.tunnels.http_connect import HttpConnect
 
@@ -81,7 +81,7 @@ def test_authorities_are_read_or_refused(tmp_path: Path) -> None:
 
 def test_an_authority_that_is_over_is_noted() -> None:
     """It is refused by the other end's certificate check anyway: here is why."""
-    over = certified(["192.0.2.1"], days=-1).certificate
+    over = certified(["192.0.2.1"], over=True).certificate
     (note,) = HttpConnect(url="https://192.0.2.1:443", ca_text=over).notes()
     assert "is over since" in note
 

@@ -3,7 +3,7 @@
 import pytest
 
 from circumtest.errors import ConfigError
-from circumtest.lab.certificates import certified
+from circumtest.lab.pki import certified
 from circumtest.tunnels.hysteria2 import Hysteria2
 
 LINK = "hy2://s3cret@h.example:443"

@@ -3,7 +3,7 @@
 import pytest
 
 from circumtest.errors import ConfigError
-from circumtest.lab.certificates import certified
+from circumtest.lab.pki import certified
 from circumtest.tunnels.tuic import Tuic
 
 LINK = "tuic://01234567-89ab-4cde-8f01-23456789abcd:s3cret@h.example:443"

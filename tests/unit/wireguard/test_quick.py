@@ -88,9 +88,11 @@ def test_a_key_in_the_wrong_section_is_told_where_it_belongs() -> None:
 
 
 @pytest.mark.parametrize("key", ["Jc", "Jmin", "S1", "H4", "I1"])
-def test_amneziawg_is_said_to_be_unsupported(key: str) -> None:
+def test_amneziawg_is_told_its_own_kind(key: str) -> None:
     """Its keys change the bytes on the wire: playing plain WireGuard instead would mislead."""
-    assert "AmneziaWG" in wrong(PLAIN.replace("[Peer]", f"{key} = 4\n[Peer]")).problem
+    error = wrong(PLAIN.replace("[Peer]", f"{key} = 4\n[Peer]"))
+    assert "AmneziaWG" in error.problem
+    assert "kind amneziawg" in error.remedy
 
 
 @pytest.mark.parametrize(
