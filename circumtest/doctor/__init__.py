@@ -28,7 +28,7 @@ __all__ = ["Finding", "examine", "render"]
 PATIENCE = 60.0
 """Seconds that all probes together may take."""
 UNFIT = 4
-_WORLD = "private world"
+_WORLD, AMNEZIA = "private world", "AmneziaWG"
 _PREPARE = "scripts/prepare demo"
 
 
@@ -47,7 +47,8 @@ def examine() -> tuple[Finding, ...]:
         of_error(f"extra {extra}", _extra(extra, package), lost, State.LIMITED)
         for extra, (package, lost) in EXTRAS.items()
     ]
-    return (python, *programs, world, *of_abilities(tried), *others, *extras)
+    amnezia = of_error(AMNEZIA, _amnezia(), "no `amneziawg` tunnel", State.LIMITED)
+    return (python, *programs, world, *of_abilities(tried), *others, amnezia, *extras)
 
 
 def _program(name: str) -> EnvironmentUnfit | None:
@@ -58,6 +59,20 @@ def _program(name: str) -> EnvironmentUnfit | None:
     except EnvironmentUnfit as error:
         return error
     return None
+
+
+def _amnezia() -> EnvironmentUnfit | None:
+    """Neither Debian nor PyPI has it, so it is built by who wants it."""
+    from circumtest.process import program
+    from circumtest.wireguard.amnezia_device import DAEMON, NO_DAEMON, TOOL
+
+    for name in (DAEMON, TOOL):
+        try:
+            program(name)
+        except EnvironmentUnfit:
+            continue
+        return None
+    return EnvironmentUnfit(f"{DAEMON} is not installed", NO_DAEMON)
 
 
 def _extra(extra: str, package: str) -> EnvironmentUnfit | None:

@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 class _PlanTable(msgspec.Struct, frozen=True):
     """The top level of a plan's file."""
 
-    tunnel: tuple[dict[str, Any] | str, ...]
+    tunnel: tuple[dict[str, Any] | list[Any] | str, ...]
     handshake: tuple[dict[str, Any], ...]
     policies: tuple[str, ...]
     summary: str = ""
@@ -124,20 +124,23 @@ def _check_head(table: _PlanTable, where: str) -> None:
 
 
 def _recognised(
-    given: Sequence[Mapping[str, Any] | str], where: str
+    given: Sequence[Mapping[str, Any] | list[Any] | str], where: str
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """The tunnels as tables, and for each that named no kind, by name, what it was taken for.
 
-    A file or a link stands alone, or is the key `vpn` of a table with other keys.
+    A file or a link stands alone, or is the key `vpn` of a table with other keys; a list of them is
+    a chain.
     """
     tables: list[dict[str, Any]] = []
     taken = {}
     for number, one in enumerate(given, 1):
-        fields = {"vpn": one} if isinstance(one, str) else dict(one)
+        fields: dict[str, Any] = dict(one) if isinstance(one, Mapping) else {"vpn": one}
         if "vpn" in fields:
             place = f"[[tunnel]] {number}"
             vpn = fields.pop("vpn")
-            if not isinstance(vpn, str):
+            if isinstance(vpn, list):
+                vpn = {"kind": "chain", "hops": vpn}
+            elif not isinstance(vpn, str):
                 raise ConfigError(where, f"{place}, key `vpn`", "is not a file or a link")
             fields = {**recognise(vpn, where, place), **fields}
             fields.setdefault("name", _free(fields["kind"], tables))

@@ -177,8 +177,14 @@ def server_table(given: Any) -> Mapping[str, Any]:
     return given if isinstance(given, Mapping) else {"kind": given}
 
 
-def _content(named: Any) -> str:
-    """The digest of a file that a field names, "" for what is no file."""
+def _content(named: Any) -> Any:
+    """The digest of a file that a field names, "" for what is none; in a list or table of each."""
+    if isinstance(named, Mapping):
+        return {key: _content(value) for key, value in named.items()}
+    if isinstance(named, list | tuple):
+        return [_content(value) for value in named]
+    if isinstance(named, str):
+        named = named.partition(":")[2] or named  # KIND:FILE
     try:
         return hashlib.sha256(Path(named).read_bytes()).hexdigest()
     except (OSError, TypeError, ValueError):

@@ -58,8 +58,9 @@ class Socks:
     @classmethod
     def claims(cls, text: str) -> dict[str, Any] | None:
         """A link with one of the schemes."""
-        scheme = text.partition("://")[0].lower()
-        return {"url": text} if scheme in _SCHEMES and "\n" not in text else None
+        scheme, colon, _ = text.partition("://")
+        ours = colon and scheme.lower() in _SCHEMES and "\n" not in text
+        return {"url": text} if ours else None
 
     @cached_property
     def parts(self) -> _Url:

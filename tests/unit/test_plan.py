@@ -130,6 +130,23 @@ def test_a_tunnel_may_be_given_as_what_people_have(tmp_path: Path) -> None:
     assert not any("hunter2" in note for note in one.notes())
 
 
+def test_a_list_is_a_chain_and_its_files_tell_it_from_another(tmp_path: Path) -> None:
+    """Whose hops are told apart by what they hold, as a single tunnel is."""
+    link = "socks5://192.0.2.1:1080"
+    file = tmp_path / "link.txt"
+    seen = set()
+    for host in (1, 2):
+        file.write_text(f"socks5://192.0.2.{host}:1080")
+        made = plan(tunnel=[[str(file), link], {"vpn": [link, link], "name": "twice"}])
+        assert [(t.name, t.kind) for t in made.outline.tunnels] == [
+            ("chain", "chain"),
+            ("twice", "chain"),
+        ]
+        seen.add(made.private())
+
+    assert len(seen) == 2
+
+
 def test_vpns_stand_in_place_of_the_plans_tunnels_and_its_controls_stay() -> None:
     """`--vpn`, twice."""
     links = [f"socks5://192.0.2.{host}:1080" for host in (1, 2)]
