@@ -10,6 +10,7 @@ from circumtest.errors import ConfigError
 from circumtest.lab.servers.dante import Dante
 from circumtest.model import Arm
 from circumtest.plan import Plan, load, parse
+from circumtest.registry import TUNNELS, kinds
 
 GOOD: dict[str, Any] = {
     "policies": ["open"],
@@ -32,6 +33,13 @@ def test_every_shipped_plan_loads(name: str) -> None:
 def test_the_demo_is_what_the_readme_promises() -> None:
     """Seven handshakes, five tunnels, four policies."""
     assert len(load("demo").outline.cells()) == 7 * 5 * 4
+
+
+def test_all_tunnels_has_every_kind_that_can_be_brought_up_here() -> None:
+    """AmneziaWG's programs are in no registry that the lab could install from."""
+    plan_ = load("all-tunnels")
+
+    assert {one.kind for one in plan_.outline.tunnels} == set(kinds(TUNNELS)) - {"amneziawg"}
 
 
 @pytest.mark.parametrize(
