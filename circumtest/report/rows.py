@@ -19,6 +19,8 @@ from circumtest.finding import (
 from circumtest.model import Role
 
 ABSENT = "—"
+WIDE = 8
+"""Tunnels that a table has as columns; more are rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,10 @@ def printable(text: str) -> str:
 
 
 def matrices(findings: Findings) -> tuple[Table, ...]:
-    """One table a policy and target: a row a handshake, a column a tunnel."""
+    """One table a policy and target: a row a handshake, a column a tunnel.
+
+    With more than WIDE tunnels it is turned: a row a tunnel, the outside first.
+    """
     by_cell = {one.cell: one for one in findings.comparisons}
     tunnels = [one.name for one in findings.outline.tunnels]
     tables = []
@@ -115,8 +120,15 @@ def matrices(findings: Findings) -> tuple[Table, ...]:
                 ]
                 rows.append((handshake.name, _outside(here), *(_verdict(one) for one in here)))
             title = policy if target == "lab" else f"{policy}, {target}"
-            tables.append(Table(title, ("handshake", "outside", *tunnels), tuple(rows)))
+            table = Table(title, ("handshake", "outside", *tunnels), tuple(rows))
+            tables.append(_turned(table) if len(tunnels) > WIDE else table)
     return tuple(tables)
+
+
+def _turned(table: Table) -> Table:
+    """Columns as rows."""
+    heads, *rows = zip(table.heads, *table.rows, strict=True)
+    return Table(table.title, ("tunnel", *heads[1:]), tuple(rows))
 
 
 def _outside(here: list[Comparison]) -> str:

@@ -6,6 +6,7 @@ from circumtest.compare import compare
 from circumtest.finding import Findings
 from circumtest.model import Cell
 from circumtest.report import render
+from circumtest.report.rows import WIDE, matrices
 from tests.unit.runs import CALL, MESSAGE, OK, SILENT, outline, trials
 
 FINDINGS = compare(
@@ -43,6 +44,16 @@ def test_the_long_table_has_rates_and_intervals() -> None:
 
     assert "0/12 [0.00, 0.24]" in text
     assert "+1.00" in text
+
+
+def test_many_tunnels_are_rows() -> None:
+    """The same cells, the outside first; nobody reads forty columns."""
+    names = ("none", *(f"wireguard{number}" for number in range(WIDE)))
+    found = compare(outline(*names), [])
+    (turned,) = matrices(found)
+
+    assert turned.heads == ("tunnel", "call", "message")
+    assert [row[0] for row in turned.rows] == ["outside", *names]
 
 
 def test_markdown_is_a_table_of_the_same_rows() -> None:
