@@ -12,13 +12,22 @@ TUNNEL_OF = {
     "dante": "socks",
     "microsocks": "socks",
     "obfs4proxy": "obfs4",
+    "ocserv": "openconnect",
+    "openvpn": "openvpn",
     "ready-made": "interface",
+    "shadowsocks-libev": "shadowsocks",
+    "sing-box": "hysteria2",
+    "sshd": "ssh",
+    "strongswan": "ikev2",
+    "stunnel": "stunnel",
+    "tinyproxy": "http-connect",
     "tor-network": "tor",
     "trojan": "trojan",
     "v2ray": "vmess",
     "wireguard-go": "wireguard",
     "xray": "vless",
 }
+"""By server the kind of tunnel that leads to it, both as they are without further fields."""
 
 
 @pytest.mark.parametrize("kind", kinds(SERVERS))
