@@ -40,9 +40,9 @@ _HIDDEN = {
 }
 """Keys of a configuration whose values are nobody else's business."""
 _BIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_SETTLING = 0.3
-"""Seconds that it may take to look at its network after its start.  What it connects meanwhile it
-drops again, and then would need a second attempt."""
+_SETTLING = 2.0
+"""Seconds that it may take to look at its network after its start, where there is one to look at.
+What it connects meanwhile it drops again, and then would need a second attempt."""
 
 
 @asynccontextmanager
@@ -99,7 +99,7 @@ async def sing_box(
             except TimeoutError:
                 words = scrub(path.process.log, hidden)
                 raise TunnelDown(TunnelFault.BINARY, "sing-box does not start", words) from None
-            if "updated default interface" in path.process.log:
+            if underlay.ways_out():
                 with suppress(TimeoutError, ProcessEnded):
                     await path.process.line("updated network environment", _SETTLING)
             yield SingBoxPath(path, hidden, reading, dns)
