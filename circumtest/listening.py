@@ -13,7 +13,7 @@ from circumtest.process import Daemon
 START = 10.0
 """Seconds that a program may take to listen (most take about 20 ms)."""
 
-_POLL = 0.01
+_POLL = 0.002
 
 
 async def listening(netns: Netns, at: Address, process: Daemon, timeout: float = START) -> None:

@@ -14,7 +14,7 @@ from circumtest.path import Path
 from circumtest.play import play
 from circumtest.script import Script
 
-PAUSE = 0.02
+PAUSE = 0.004
 """Seconds before the first repetition of an exchange that failed at once; doubled to MOST."""
 MOST = 0.5
 MOST_ALONE = 3.0
