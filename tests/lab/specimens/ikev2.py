@@ -12,7 +12,7 @@ from tests.lab.specimens import Fields, Specimen
 
 def tunnel(fields: Fields) -> Ikev2:
     """As the server gave it."""
-    return replace(Ikev2(**fields), patience=5.0)
+    return replace(Ikev2(**fields), patience=8.0)
 
 
 def from_profile(fields: Fields) -> Ikev2:
@@ -20,7 +20,7 @@ def from_profile(fields: Fields) -> Ikev2:
     remote = {"addr": fields["server"], "id": fields["id"], "cert": fields["ca_text"]}
     profile = {"uuid": "8d3c7b3e", "name": "lab", "type": "ikev2-eap", "remote": remote}
     profile["local"] = {"eap_id": fields["user"]}
-    return Ikev2(text=json.dumps(profile), password=fields["password"], patience=5.0)
+    return Ikev2(text=json.dumps(profile), password=fields["password"], patience=8.0)
 
 
 def strangers(fields: Fields) -> Fields:
