@@ -53,7 +53,11 @@ async def restart(netns: Netns) -> AsyncIterator[None]:
     The new ones end with the context.
     """
     pids = inhabitants(netns)
-    programs = [_how(pid) for pid in sorted(pids) if _parent(pid) not in pids]
+    programs = []
+    for pid in sorted(pids):
+        with suppress(OSError):  # it ended meanwhile: nothing that was serving
+            if _parent(pid) not in pids and command_of(pid).argv:
+                programs.append(_how(pid))
     for pid in pids:
         with suppress(ProcessLookupError):  # some end with their parent
             os.kill(pid, signal.SIGKILL)
@@ -72,8 +76,8 @@ async def restart(netns: Netns) -> AsyncIterator[None]:
 
 def _how(pid: int) -> _Program:
     place = File(f"/proc/{pid}")
-    mounts = os.open(place / "ns" / "mnt", os.O_RDONLY)
-    return _Program(command_of(pid), str((place / "cwd").readlink()), mounts)
+    command, cwd = command_of(pid), str((place / "cwd").readlink())
+    return _Program(command, cwd, os.open(place / "ns" / "mnt", os.O_RDONLY))
 
 
 def _start(program: _Program) -> "subprocess.Popen[bytes]":
