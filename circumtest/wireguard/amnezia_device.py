@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from circumtest.errors import EnvironmentUnfit
+from circumtest.inside import device_name
 from circumtest.netns import Netns
 from circumtest.process import private_dir, program, run
 from circumtest.wireguard.amnezia import Amnezia
-from circumtest.wireguard.device import Device, Kind, fresh_name, userspace_device
+from circumtest.wireguard.device import Device, Kind, userspace_device
 from circumtest.wireguard.quick import Peer
 from circumtest.wireguard.uapi import Counters
 
@@ -35,7 +36,7 @@ async def amnezia_device(netns: Netns, kind: Kind, amnezia: Amnezia) -> AsyncIte
     Raises EnvironmentUnfit that says where to get what is missing, ProcessEnded when amneziawg-go
     does not start.
     """
-    name = fresh_name("aw")
+    name = device_name("aw")
     if kind != "userspace":
         try:
             await netns.wireguard(name, MODULE)

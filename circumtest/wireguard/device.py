@@ -10,11 +10,11 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from itertools import count
 from pathlib import Path
 from typing import Literal, Protocol
 
 from circumtest.errors import EnvironmentUnfit
+from circumtest.inside import device_name
 from circumtest.model import Address
 from circumtest.netns import Netns, WireguardPeer
 from circumtest.process import Daemon, ProcessEnded, daemon
@@ -29,7 +29,6 @@ START = 10.0
 
 _TUN = Path("/dev/net/tun")
 _SOCKETS = Path("/var/run/wireguard")
-_ids = count()
 
 
 class Device(Protocol):
@@ -55,11 +54,6 @@ class Device(Protocol):
     def counters(self) -> Counters: ...
 
 
-def fresh_name(kind: str) -> str:
-    """A name that no other device on this machine has; `kind` is two letters."""
-    return f"{kind}{os.getpid()}-{next(_ids)}"
-
-
 @asynccontextmanager
 async def wireguard_device(netns: Netns, kind: Kind = "auto") -> AsyncIterator[Device]:
     """A new device in `netns`, without key or peers; gone on exit.
@@ -68,7 +62,7 @@ async def wireguard_device(netns: Netns, kind: Kind = "auto") -> AsyncIterator[D
     wireguard-go does not start.
     """
     # Sockets of all devices share one directory, and other workers make devices too.
-    name = fresh_name("wg")
+    name = device_name("wg")
     if kind != "userspace":
         try:
             await netns.wireguard(name)
