@@ -133,7 +133,7 @@ def play(scene: Callable[[Lab], Awaitable[None]]) -> None:
     """Run one scene in a town of its own, bounded."""
 
     async def whole() -> None:
-        async with asyncio.timeout(60), town() as place:
+        async with asyncio.timeout(90), town() as place:
             await scene(place)
 
     asyncio.run(whole())
