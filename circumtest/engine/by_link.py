@@ -9,10 +9,11 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from cryptography import x509
 
@@ -25,6 +26,7 @@ from circumtest.model import TunnelFault
 from circumtest.netns import Netns
 from circumtest.path.resolve import resolve
 from circumtest.process import private_dir
+from circumtest.sharelink.links import claimed, read
 from circumtest.sharelink.outbound import Outbound
 
 Engine = Literal["auto", "v2ray", "xray"]
@@ -146,3 +148,68 @@ def explain(words: str, reality: bool) -> tuple[TunnelFault, str] | None:
             stranger = reality and pattern == _MEANS[0][0]
             return TunnelFault.HANDSHAKE, _STRANGER if stranger else meaning
     return None
+
+
+@dataclass(frozen=True)
+class LinkTunnel:
+    """A server by link; each kind of tunnel by V2Ray or Xray is this with its `scheme`.
+
+    Over TLS its certificate has to come from an authority of this machine, or from those of the
+    PEM file `ca` (or of its content, `ca_text`) alone.  `engine` is the program that speaks
+    it: `auto` is V2Ray, or Xray where the link asks for what only Xray does.  `patience` is how
+    many seconds starting it, and the proof after it, may take.  `exits` are the addresses that the
+    far end may see, empty when nobody knows.
+    Raises ConfigError when made from what cannot be right; the message tells no secret.
+    """
+
+    url: str = field(repr=False)
+    ca: str = ""
+    ca_text: str = field(default="", repr=False)
+    engine: Engine = "auto"
+    patience: float = 10.0
+    exits: tuple[str, ...] = ()
+
+    scheme: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        if not self.patience > 0:
+            problem = "is not a number of seconds above 0"
+            raise ConfigError(self.scheme, "key `patience`", problem)
+        which(self.outbound, self.engine, self.scheme)
+        _ = self.authorities
+
+    @classmethod
+    def claims(cls, text: str) -> dict[str, Any] | None:
+        """A link with the scheme."""
+        return {"url": text} if claimed(text, cls.scheme) else None
+
+    @cached_property
+    def outbound(self) -> Outbound:
+        """What the link says, read once."""
+        return read(self.url, self.scheme)
+
+    @cached_property
+    def authorities(self) -> str:
+        """The certificates that the server's has to come from, "" for the machine's own."""
+        return authorities(self.scheme, self.ca, self.ca_text)
+
+    def notes(self) -> tuple[str, ...]:
+        """What of the link is not honoured, or is not as safe as it seems, in words."""
+        return told(self.outbound, self.engine, self.authorities)
+
+    @asynccontextmanager
+    async def up(self, underlay: Netns) -> AsyncIterator[LocalPath]:
+        """Start the engine; ready only when an exchange through it has come back.
+
+        Raises TunnelDown(HANDSHAKE) when the server's name is unknown, TunnelDown(BINARY) when the
+        engine does not run, EnvironmentUnfit when it is not installed.
+        """
+        async with by_link(
+            underlay,
+            self.outbound,
+            which(self.outbound, self.engine, self.scheme),
+            ca=self.authorities,
+            exits=self.exits,
+            patience=self.patience,
+        ) as path:
+            yield path
