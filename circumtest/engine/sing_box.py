@@ -11,11 +11,14 @@ import platform
 import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from circumtest.engine.by_link import authorities
 from circumtest.engine.sing_box_path import OUT, Reading, SingBoxPath, of_server
-from circumtest.errors import EnvironmentUnfit, TunnelDown
+from circumtest.errors import ConfigError, EnvironmentUnfit, TunnelDown
 from circumtest.inside import binary
 from circumtest.listening import free_port
 from circumtest.localproxy import HOST, Explain, Local, local_proxy
@@ -25,6 +28,7 @@ from circumtest.path.direct import BOTH
 from circumtest.path.resolve import resolve
 from circumtest.process import ProcessEnded, private_dir
 from circumtest.scrub import scrub
+from circumtest.sharelink.sing_box import READ, Access, claimed
 
 NOBODY = 65534
 """Who it runs as where that is possible: the uid and the gid that own nothing."""
@@ -213,3 +217,61 @@ async def _resolved(underlay: Netns, outbound: dict[str, Any], patience: float) 
     tls = outbound.get("tls")
     named = {"tls": {"server_name": name, **tls}} if tls else {}
     return {**outbound, **named, "server": address.host}
+
+
+@dataclass(frozen=True)
+class SingBoxLink:
+    """A server by link; each kind that has links is this with its `scheme`.
+
+    Its certificate has to come from an authority of this machine, or from those of the PEM file
+    `ca` (or of its content, `ca_text`) alone.  `patience` is how many seconds starting sing-box,
+    and the proof after it, may take.  `exits` are the addresses that the far end may see, empty
+    when nobody knows.
+    Raises ConfigError when made from what cannot be right; the message tells no secret.
+    """
+
+    url: str = field(repr=False)
+    ca: str = ""
+    ca_text: str = field(default="", repr=False)
+    patience: float = 10.0
+    exits: tuple[str, ...] = ()
+
+    scheme: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        if not self.patience > 0:
+            problem = "is not a number of seconds above 0"
+            raise ConfigError(self.scheme, "key `patience`", problem)
+        _ = self.access, self.authorities
+
+    @classmethod
+    def claims(cls, text: str) -> dict[str, Any] | None:
+        """A link with the scheme, or another spelling of it."""
+        return {"url": text} if claimed(text, cls.scheme) else None
+
+    @cached_property
+    def access(self) -> Access:
+        """What the link says, read once."""
+        return READ[self.scheme](self.url)
+
+    @cached_property
+    def authorities(self) -> str:
+        """The certificates that the server's has to come from, "" for the machine's own."""
+        return authorities(self.scheme, self.ca, self.ca_text)
+
+    def notes(self) -> tuple[str, ...]:
+        """What of the link is not honoured, or is not as safe as it seems, in words."""
+        return self.access.notes
+
+    @asynccontextmanager
+    async def up(self, underlay: Netns) -> AsyncIterator[SingBoxPath]:
+        """Start sing-box; ready only when an exchange through it has come back.
+
+        Raises TunnelDown(HANDSHAKE) when the server's name is unknown, TunnelDown(BINARY) when
+        sing-box does not run, EnvironmentUnfit when it is not installed.
+        """
+        outbound = believing(self.access.outbound, self.authorities)
+        async with sing_box(
+            underlay, outbound, self.exits, self.patience, name=self.scheme
+        ) as path:
+            yield path

@@ -215,3 +215,7 @@ def _tls(
         )
         notes += (f"fp={shown(browser)}: {seen}",)
     return tls, notes
+
+
+READ = {"anytls": anytls, "hysteria2": hysteria2, "tuic": tuic}
+"""By scheme the function that reads a link."""
