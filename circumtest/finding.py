@@ -30,7 +30,11 @@ class TunnelOutline(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class HandshakeOutline(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A handshake as the plan names it; `messaging` is the kind of its app's messaging, or ""."""
+    """A handshake as the plan names it.
+
+    `messaging` is the kind of its application's messaging, `app` what arms over different
+    transports are both calls of, or "".
+    """
 
     name: str
     kind: str
@@ -38,6 +42,7 @@ class HandshakeOutline(msgspec.Struct, frozen=True, omit_defaults=True):
     transport: Transport
     level: Level
     messaging: str = ""
+    app: str = ""
 
 
 class Outline(msgspec.Struct, frozen=True):

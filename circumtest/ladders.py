@@ -118,6 +118,30 @@ class Stream:
         del self._buffer[:count]
         return data
 
+    def read_some(self, until: float) -> Script[bytes]:
+        """Whatever has come, at least one byte.  Raises like `read_exactly`."""
+        first = yield from self.read_exactly(1, until)
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return first + rest
+
+    def send(self, data: bytes) -> Script[None]:
+        """Send more of the stream."""
+        yield from send(self.channel, data)
+
+    def encode(self, data: bytes) -> Send:
+        """How more of the stream is sent, for who sends it himself."""
+        return Send(self.channel, data, self.channel.remote)
+
+    def decode(self, arrival: Arrival) -> bytes:
+        """What has come with `arrival`, behind what was not read yet; b"" for what is not ours."""
+        if arrival.channel != self.channel:
+            return b""
+        self._take(arrival)
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
+
     def _state(self, count: int) -> str:
         return f"{len(self._buffer)} of {count} bytes came"
 

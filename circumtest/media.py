@@ -130,18 +130,20 @@ def media(
     rate: int = RATE,
     beats: Sequence[Beat] = (),
     early: Iterable[Arrival] = (),
+    answer: Callable[[Arrival], Iterable[Send]] | None = None,
 ) -> Script[None]:
     """Send from `near` (and from `far`, where both ends are ours) for `seconds`, listen, judge.
 
-    Up is from `near`, down is towards it.  `early` is media that arrived before this stage.  Enters
+    Up is from `near`, down is towards it.  `early` is media that arrived before this stage, and what
+    `answer` makes of an arrival (a check of consent) is sent at once.  Enters
     MEDIA_UP, MEDIA_DOWN and SUSTAIN, notes a Media always.  Raises HandshakeFailed NO_UPLINK,
     NO_DOWNLINK or LOSSY at the direction's stage, FROZEN at SUSTAIN, or with the Cause for which a
     stream ended.
     """
     yield from enter(Stage.MEDIA_UP)
-    session = _Session(near, far, rate, beats)
+    session = _Session(near, far, rate, beats, answer)
     for arrival in early:
-        session.take(arrival)
+        yield from session.take(arrival)
     yield from session.run(seconds)
     up, down = session.up(), session.down()
     yield from note(Media(seconds, rate, up.direction, down.direction))
@@ -149,8 +151,16 @@ def media(
 
 
 class _Session:
-    def __init__(self, near: Leg, far: Leg | None, rate: int, beats: Sequence[Beat]) -> None:
+    def __init__(
+        self,
+        near: Leg,
+        far: Leg | None,
+        rate: int,
+        beats: Sequence[Beat],
+        answer: Callable[[Arrival], Iterable[Send]] | None,
+    ) -> None:
         self._near, self._far, self._rate, self._beats = near, far, rate, beats
+        self._answer = answer
         self._above, self._below, self._told = Ear(), Ear(), _Told()
         self._start = self._stop = 0.0
         self._sent = 0
@@ -168,14 +178,19 @@ class _Session:
                 due = max(due + interval, at)  # late: one at once, then the schedule shifts
             yield from self._keep_alive(beats, at)
             if (arrival := (yield from recv(min([due, *beats])))) is not None:
-                self.take(arrival)
+                yield from self.take(arrival)
         self._stop = yield from now()
         until = self._stop + GRACE + (self._round_trip() or 0.0)
         while self.broken is None and not self._accounted() and (yield from now()) < until:
             if (arrival := (yield from recv(until))) is not None:
-                self.take(arrival)
+                yield from self.take(arrival)
 
-    def take(self, arrival: Arrival) -> None:
+    def take(self, arrival: Arrival) -> Script[None]:
+        for item in self._answer(arrival) if self._answer else ():
+            yield from send(item.channel, item.data, item.remote)
+        self._hear(arrival)
+
+    def _hear(self, arrival: Arrival) -> None:
         if isinstance(arrival.data, Cause):
             if arrival.channel.transport is Transport.TCP:
                 self.broken = HandshakeFailed(arrival.data, str(arrival.source))

@@ -17,6 +17,18 @@ class Transport(StrEnum):
     TCP = "tcp"
 
 
+class Carrier(StrEnum):
+    """What carries a signalling protocol, as SIP and TURN URIs say it; TLS runs over TCP."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+
+    @property
+    def transport(self) -> Transport:
+        return Transport.UDP if self is Carrier.UDP else Transport.TCP
+
+
 class Address(NamedTuple):
     """An IP address as text and a port, 0 to 65535.  Never a host name."""
 

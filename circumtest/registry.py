@@ -19,6 +19,7 @@ from circumtest.errors import ConfigError
 HANDSHAKES = "circumtest.handshake"
 TUNNELS = "circumtest.tunnel"
 SERVERS = "circumtest.server"
+FARS = "circumtest.far"
 
 
 @cache

@@ -88,9 +88,10 @@ class Scene:
                         await save(Trial(self.cell, block, arm, started, record))
 
     async def _try(self, ground: Ground, block: int, arm: Arm) -> Record:
-        handshake = self._handshake
+        handshake, target = self._handshake, ground.target
         if arm in CONTROLS:
             handshake = self.plan.control(self.cell)
+            target = _beside(handshake, target)
         path = ground.inside if arm in INSIDE else ground.outside
         if isinstance(path, TunnelDown):
             return Record(invalid(path), 0.0)
@@ -98,7 +99,7 @@ class Scene:
         if transport not in path.transports:
             return Record(Unsupported(f"{path.name} does not carry {transport}"), 0.0)
         rng = self.plan.rng(self.cell, block, arm)
-        script = handshake.script(ground.target[: handshake.listen.hosts], rng)
+        script = handshake.script(target, rng)
         return unless_overloaded(await play(script, path))
 
     @property
@@ -111,14 +112,21 @@ class Scene:
             async with gate:
                 here = await stack.enter_async_context(lab())
                 await enforce.apply(here.censor, policy(self.cell.policy))
-                target = await here.serve(
-                    self._handshake,
-                    self.cell.handshake,
-                    self.plan.version(self.cell.target),
-                    beside=[self.plan.control(self.cell).answerer()],
-                )
+                target = await self._serve(stack, here)
                 fields = await self._server(stack, here)
             yield Ground(here.outside, await self._bring_up(stack, here, fields, target), target)
+
+    async def _serve(self, stack: AsyncExitStack, here: Lab) -> tuple[Address, ...]:
+        """Start the far half and the neutral control's; where the handshake goes."""
+        handshake, control = self._handshake, self.plan.control(self.cell)
+        name, version = self.cell.handshake, self.plan.version(self.cell.target)
+        far = self.plan.far(name)
+        if far is None:
+            return await here.serve(handshake, name, version, beside=[control.answerer()])
+        target = await here.place(handshake, name, version)
+        here.answer(control.listen.transport, _beside(control, target), control.answerer())
+        await stack.enter_async_context(far.serve(here, handshake, target))
+        return target
 
     async def _server(self, stack: AsyncExitStack, here: Lab) -> dict[str, Any] | TunnelDown:
         """Start what stands at the exit; the fields that it gives to the client's tunnel."""
@@ -161,6 +169,7 @@ class Scene:
         if control.listen.transport not in path.transports:
             return  # its trials are unsupported, and say so
         chance = self.plan.chance(self.cell)
+        there = _beside(control, target)
         stream = None
         if control.listen.transport is Transport.UDP and Transport.TCP in path.transports:
             other = Echo(Transport.TCP)
@@ -169,7 +178,12 @@ class Scene:
             def stream() -> Script[None]:
                 return other.script(place, chance)
 
-        await prove(path, lambda: control.script(target, chance), patience, stream)
+        await prove(path, lambda: control.script(there, chance), patience, stream)
+
+
+def _beside(control: Handshake, target: Sequence[Address]) -> tuple[Address, ...]:
+    """Where a handshake's neutral control is answered."""
+    return (target[0]._replace(port=control.listen.port),)
 
 
 def unless_overloaded(record: Record) -> Record:

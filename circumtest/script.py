@@ -9,7 +9,7 @@ checker sees what comes back.  It refuses to know any protocol.
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from circumtest.errors import HandshakeFailed
 from circumtest.model import Address, Cause, Media, Role, Stage, Transport
@@ -211,9 +211,18 @@ class Handshake(Protocol):
     role: ClassVar[Role]
     messaging: ClassVar[str]
     """The kind of the same application's messaging handshake, or ""."""
+    app: ClassVar[str]
+    """What its arms over UDP and TCP are both calls of: the application falls back to the other."""
+    far: ClassVar[str]
+    """The kind of the real program that plays the far half in the lab, "" for `answerer`."""
 
     @property
     def listen(self) -> Listen: ...
+
+    @property
+    def also(self) -> tuple[Listen, ...]:
+        """Where else the same far half listens, on the same hosts."""
+        ...
 
     @property
     def opening(self) -> int:
@@ -221,7 +230,28 @@ class Handshake(Protocol):
         ...
 
     def script(self, target: Sequence[Address], rng: Random) -> Script[None]:
-        """The caller's half: `target` has `listen.hosts` addresses, all chance is `rng`'s."""
+        """The caller's half: `target` has `listen.hosts` addresses, all chance is `rng`'s.
+
+        Of a `Relayed` one the callee's address comes last.
+        """
         ...
 
     def answerer(self) -> Answerer: ...
+
+
+@runtime_checkable
+class Relayed(Protocol):
+    """A handshake that calls somebody behind its service: he has an address of his own.
+
+    Where the service is `answerer` it holds the callee itself; a real program reaches him at
+    `callee_listen`.
+    """
+
+    @property
+    def callee_listen(self) -> Listen: ...
+    def callee(self) -> Answerer: ...
+
+
+def hosts(handshake: Handshake) -> int:
+    """How many addresses its target has."""
+    return handshake.listen.hosts + (isinstance(handshake, Relayed))

@@ -31,6 +31,7 @@ from circumtest.script import (
     Now,
     Open,
     Recv,
+    Relayed,
     Script,
     Send,
 )
@@ -260,6 +261,15 @@ def far_end(
     """
     listen = handshake.listen
     prefix = {4: "203.0.113.", 6: "2001:db8:113::"}[version]
-    target = tuple(Address(f"{prefix}{10 + i}", listen.port) for i in range(listen.hosts))
+    target = [Address(f"{prefix}{10 + i}", listen.port) for i in range(listen.hosts)]
     answerer = Mux([handshake.answerer(), *beside])
-    return target, {(listen.transport, address): answerer for address in target}
+    services: dict[tuple[Transport, Address], Answerer] = {
+        (place.transport, Address(address.host, place.port)): answerer
+        for address in target
+        for place in (listen, *handshake.also)
+    }
+    if isinstance(handshake, Relayed):
+        place = handshake.callee_listen
+        target.append(Address(f"{prefix}{10 + len(target)}", place.port))
+        services[place.transport, target[-1]] = handshake.callee()
+    return tuple(target), services

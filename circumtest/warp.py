@@ -9,11 +9,12 @@ other side of the call is the relay itself, which reports what it heard.
 import hmac
 from base64 import b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from circumtest.media import RATE, Ear, Heard, Report
+from circumtest.media import Heard, Report
 from circumtest.model import Address
 from circumtest.script import Emit, Flow
+from circumtest.talker import Talker
 from circumtest.wire import rtp, stun, whatsapp
 from circumtest.wire.rtp import Frame
 
@@ -25,11 +26,6 @@ MAX_CALLS = 512
 """Calls that a relay remembers; the oldest is forgotten first."""
 MAX_TOKENS = 4096
 """Tokens whose holder it remembers."""
-QUIET = 75.0
-"""Seconds without an authentic packet after which a call's media stops: longer than the longest
-media stage, so that a relay that gave up is not mistaken for a censor of the way down."""
-LONGEST = 180.0
-"""Seconds after which it stops in any case."""
 
 
 def integrity_key(secret: str, token: bytes) -> bytes:
@@ -71,19 +67,12 @@ def unseal(data: bytes, key: bytes) -> tuple[int, Heard]:
 
 @dataclass(slots=True)
 class _Call:
-    """One caller's allocation at one relay: who he is, what is heard of him, what is sent to him.
-
-    Times are 0 and None before his media was wanted.
-    """
+    """One caller's allocation at one relay: who he is, and the sound, once he wanted it."""
 
     token: bytes
     prefix: bytes
-    last: float
     ssrc: int | None = None
-    began: float = 0.0
-    due: float | None = None
-    sent: int = 0
-    ear: Ear = field(default_factory=Ear)
+    talker: Talker | None = None
 
 
 _NOBODY = Address("", 0)
@@ -123,20 +112,15 @@ class WarpRelay:
         return (Emit(flow, whatsapp.allocate_ok(message.tid, flow.remote, now, key)),)
 
     def timer(self) -> float | None:
-        return min(
-            (call.due for call in self._calls.values() if call.due is not None), default=None
-        )
+        return min((talker.due for _, talker in self._talking() if talker.due), default=None)
 
     def tick(self, now: float) -> Iterable[Emit]:
-        for flow, call in tuple(self._calls.items()):
-            if call.due is None or call.due > now:
-                continue
-            if now - call.last > QUIET or now - call.began > LONGEST:
-                call.due = None
-                continue
-            # Late: one packet at once, then the schedule shifts, as the caller's does.
-            call.due = max(call.due + 1 / RATE, now)
-            yield Emit(flow, self._media(call, now))
+        for flow, talker in tuple(self._talking()):
+            if (frame := talker.speak(now)) is not None:
+                yield Emit(flow, self._media(self._calls[flow], frame))
+
+    def _talking(self) -> Iterable[tuple[Flow, Talker]]:
+        return ((flow, call.talker) for flow, call in self._calls.items() if call.talker)
 
     # -------------------------------------------------------------- who calls
 
@@ -158,8 +142,9 @@ class WarpRelay:
             self._calls.pop(flow, None)
             if len(self._calls) >= MAX_CALLS:
                 del self._calls[next(iter(self._calls))]
-            call = self._calls[flow] = _Call(token, prefix, now)
-        call.last = now
+            call = self._calls[flow] = _Call(token, prefix)
+        if call.talker:
+            call.talker.touch(now)
         if ssrc is not None:
             call.ssrc = ssrc
 
@@ -174,9 +159,10 @@ class WarpRelay:
         call = self._calls.get(flow)
         if call is None or message.attributes or message.tid[:8] != call.prefix:
             return ()
-        call.last = now
-        if call.ssrc is not None and not call.began:
-            call.began = call.due = now
+        if call.talker:
+            call.talker.touch(now)
+        elif call.ssrc is not None:
+            call.talker = Talker(now)
         return (Emit(flow, whatsapp.pong(message.tid)),)
 
     # -------------------------------------------------------------- media
@@ -189,15 +175,9 @@ class WarpRelay:
             ssrc, heard = unseal(data, media_key(self._secret, call.token, "up"))
         except ValueError:
             return
-        if ssrc == call.ssrc:
-            call.last = now
-            call.ear.hear(heard.seq, heard.sent_at, now)
+        if ssrc == call.ssrc and call.talker:
+            call.talker.hear(heard, now)
 
-    def _media(self, call: _Call, now: float) -> bytes:
-        ear = call.ear
-        held = now - ear.last if ear.last is not None else 0.0
-        told = (ear.received, ear.highest, ear.jitter, ear.gap, ear.sent_at, held)
-        frame = Frame(call.sent, now, *told)
-        call.sent += 1
+    def _media(self, call: _Call, frame: Frame) -> bytes:
         ssrc = int.from_bytes(call.token[-4:])
         return seal(frame, ssrc, media_key(self._secret, call.token, "down"))

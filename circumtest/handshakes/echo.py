@@ -52,6 +52,9 @@ class Echo:
     stages: ClassVar[tuple[Stage, ...]] = (Stage.CONNECTIVITY,)
     role: ClassVar[Role] = Role.CONTROL
     messaging: ClassVar[str] = ""
+    app: ClassVar[str] = ""
+    far: ClassVar[str] = ""
+    also: ClassVar[tuple[Listen, ...]] = ()
 
     def __post_init__(self) -> None:
         if self.transport is Transport.UDP and self.size > echo.MAX_DATAGRAM:

@@ -46,6 +46,9 @@ class StunBinding:
     stages: ClassVar[tuple[Stage, ...]] = (Stage.BINDING,)
     role: ClassVar[Role] = Role.CONTROL
     messaging: ClassVar[str] = ""
+    app: ClassVar[str] = "stun"
+    far: ClassVar[str] = ""
+    also: ClassVar[tuple[Listen, ...]] = ()
 
     @property
     def listen(self) -> Listen:

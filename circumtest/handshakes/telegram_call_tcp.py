@@ -37,6 +37,9 @@ class TelegramCallTcp:
     )
     role: ClassVar[Role] = Role.CALL
     messaging: ClassVar[str] = "telegram-message"
+    app: ClassVar[str] = "telegram-call"
+    far: ClassVar[str] = ""
+    also: ClassVar[tuple[Listen, ...]] = ()
 
     @property
     def listen(self) -> Listen:

@@ -44,6 +44,9 @@ class TelegramCallUdp:
     )
     role: ClassVar[Role] = Role.CALL
     messaging: ClassVar[str] = "telegram-message"
+    app: ClassVar[str] = "telegram-call"
+    far: ClassVar[str] = ""
+    also: ClassVar[tuple[Listen, ...]] = ()
 
     @property
     def listen(self) -> Listen:

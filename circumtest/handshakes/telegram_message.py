@@ -63,6 +63,9 @@ class TelegramMessage:
     stages: ClassVar[tuple[Stage, ...]] = (Stage.SIGNALLING,)
     role: ClassVar[Role] = Role.MESSAGING
     messaging: ClassVar[str] = ""
+    app: ClassVar[str] = "telegram"
+    far: ClassVar[str] = ""
+    also: ClassVar[tuple[Listen, ...]] = ()
 
     @property
     def listen(self) -> Listen:

@@ -62,6 +62,9 @@ class WhatsappCall:
     )
     role: ClassVar[Role] = Role.CALL
     messaging: ClassVar[str] = "whatsapp-message"
+    app: ClassVar[str] = "whatsapp-call"
+    far: ClassVar[str] = ""
+    also: ClassVar[tuple[Listen, ...]] = ()
 
     @property
     def listen(self) -> Listen:

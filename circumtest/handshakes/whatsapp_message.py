@@ -64,6 +64,9 @@ class WhatsappMessage:
     stages: ClassVar[tuple[Stage, ...]] = (Stage.SIGNALLING,)
     role: ClassVar[Role] = Role.MESSAGING
     messaging: ClassVar[str] = ""
+    app: ClassVar[str] = "whatsapp"
+    far: ClassVar[str] = ""
+    also: ClassVar[tuple[Listen, ...]] = ()
 
     def __post_init__(self) -> None:
         try:

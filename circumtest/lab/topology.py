@@ -6,7 +6,7 @@ inspection engines remember verdicts by address.  It refuses to know policies an
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,10 +14,10 @@ from itertools import count
 
 from circumtest.answer import Mux
 from circumtest.lab.services import Services
-from circumtest.model import Address
+from circumtest.model import Address, Transport
 from circumtest.netns import CABLE_ENDS, Links, Netns
 from circumtest.path.direct import DirectPath
-from circumtest.script import Answerer, Handshake
+from circumtest.script import Answerer, Handshake, Relayed
 
 CLIENT = {4: "192.0.2.2", 6: "2001:db8:2::2"}
 EXIT = {4: "198.51.100.2", 6: "2001:db8:100::2"}
@@ -116,12 +116,30 @@ class Lab:
         `beside` are answerers that listen at the same place.  Raises OSError when addresses or
         ports run out.
         """
+        target = await self.place(handshake, name, version)
+        answerer = Mux([handshake.answerer(), *beside])
+        for place in (handshake.listen, *handshake.also):
+            at = [Address(host, place.port) for host, _ in target[: handshake.listen.hosts]]
+            self._answering.add(place.transport, at, answerer)
+        return target
+
+    async def place(self, handshake: Handshake, name: str, version: int = 4) -> tuple[Address, ...]:
+        """Addresses for the far half of `handshake`, at which nobody answers yet but its callee.
+
+        Raises OSError when addresses or ports run out.
+        """
         listen = handshake.listen
         target = await self._addresses(listen.hosts, listen.port, version)
-        answerer = Mux([handshake.answerer(), *beside])
-        self._answering.add(listen.transport, target, answerer)
+        if isinstance(handshake, Relayed):
+            place = handshake.callee_listen
+            target += await self._addresses(1, place.port, version)
+            self._answering.add(place.transport, target[-1:], handshake.callee())
         self.served[name] = target
         return target
+
+    def answer(self, transport: Transport, at: Sequence[Address], answerer: Answerer) -> None:
+        """Let `answerer` answer at addresses that are the services'.  Raises OSError."""
+        self._answering.add(transport, at, answerer)
 
     async def _addresses(self, hosts: int, port: int, version: int) -> tuple[Address, ...]:
         numbers = [next(self._numbers[version]) for _ in range(hosts)]

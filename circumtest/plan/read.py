@@ -21,6 +21,8 @@ from circumtest.plan.values import TARGETS, Plan, server_table
 from circumtest.recognise import recognise
 from circumtest.script import Handshake
 
+OWN = "own"
+"""What the plan says to have our own answerer where a handshake has a real program by default."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -101,7 +103,8 @@ def parse(raw: Mapping[str, Any], name: str, where: str) -> Plan:
             for (one, handshake), kind in zip(handshakes.items(), _kinds(table), strict=True)
         ),
     )
-    return Plan(outline, table.lanes, table.labs, where, tunnels, handshakes, taken)
+    fars = _fars(table, handshakes, where)
+    return Plan(outline, table.lanes, table.labs, where, tunnels, handshakes, fars, taken)
 
 
 def _check_head(table: _PlanTable, where: str) -> None:
@@ -182,12 +185,26 @@ def _kinds(table: _PlanTable) -> list[str]:
 def _handshakes(table: _PlanTable, where: str) -> dict[str, Handshake]:
     built = {}
     for number, (name, fields) in enumerate(_named(table.handshake, where, "handshake").items(), 1):
-        own = {key: value for key, value in fields.items() if key != "name"}
+        own = {key: value for key, value in fields.items() if key not in ("name", "far")}
         place = f"[[handshake]] {number} {name!r}"
         built[name] = registry.build(
             registry.HANDSHAKES, {"level": str(table.level), **own}, where, place
         )
     return built
+
+
+def _fars(
+    table: _PlanTable, handshakes: Mapping[str, Handshake], where: str
+) -> dict[str, Mapping[str, Any]]:
+    """The real program for each handshake that has one: its own choice, or the plan's."""
+    found = {}
+    for (name, handshake), fields in zip(handshakes.items(), table.handshake, strict=True):
+        far = fields.get("far", handshake.far)
+        if far and far != OWN:
+            found[name] = server_table(far)
+            place = f"[[handshake]] {name!r}, key `far`"
+            registry.build(registry.FARS, found[name], where, place)
+    return found
 
 
 def _check_tunnel(fields: Mapping[str, Any], where: str, place: str) -> None:
@@ -205,7 +222,13 @@ def _server_kind(fields: Mapping[str, Any]) -> str:
 
 def _outline_of(name: str, kind: str, handshake: Handshake, level: Level) -> HandshakeOutline:
     return HandshakeOutline(
-        name, kind, handshake.role, handshake.listen.transport, level, handshake.messaging
+        name,
+        kind,
+        handshake.role,
+        handshake.listen.transport,
+        level,
+        handshake.messaging,
+        handshake.app,
     )
 
 

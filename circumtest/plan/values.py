@@ -23,6 +23,8 @@ from circumtest.script import Handshake
 
 TARGETS = {"lab": 4, "lab-v6": 6}
 """Where handshakes go in the lab, and the IP version there."""
+CONTROL_PORT = 9000
+"""Where the neutral control is answered beside a real program."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,31 @@ class Plan:
     where: str
     _tunnels: Mapping[str, Mapping[str, Any]]
     _handshakes: Mapping[str, Handshake]
+    _fars: Mapping[str, Mapping[str, Any]]
     _taken: Mapping[str, str]
 
     def handshake(self, name: str) -> Handshake:
         return self._handshakes[name]
 
     def control(self, cell: Cell) -> Handshake:
-        """The neutral exchange with the same place: transport, port and size of the handshake's."""
+        """The neutral exchange with the same place: transport, port and size of the handshake's.
+
+        Where a real program has that port, another port of the same address.
+        """
         handshake = self._handshakes[cell.handshake]
         listen = handshake.listen
-        fields = {"kind": "echo", "transport": str(listen.transport), "port": listen.port}
+        port = CONTROL_PORT if cell.handshake in self._fars else listen.port
+        fields = {"kind": "echo", "transport": str(listen.transport), "port": port}
         table = {**fields, "size": handshake.opening, "level": str(self.outline.level)}
         control: Handshake = registry.build(registry.HANDSHAKES, table, self.where, "control")
         return control
+
+    def far(self, handshake: str) -> Any | None:
+        """The real program that plays the far half of a handshake; None where its answerer does."""
+        if handshake not in self._fars:
+            return None
+        place = f"[[handshake]] {handshake!r}, key `far`"
+        return registry.build(registry.FARS, self._fars[handshake], self.where, place)
 
     def server(self, tunnel: str) -> Any | None:
         """What the lab starts at the exit for a tunnel, None for one that brings its own."""

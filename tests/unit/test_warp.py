@@ -10,7 +10,8 @@ from circumtest import warp
 from circumtest.ladders import PACES
 from circumtest.model import Address, Transport
 from circumtest.script import Emit, Flow
-from circumtest.warp import LONGEST, MAX_CALLS, MAX_TOKENS, QUIET, WarpRelay
+from circumtest.talker import LONGEST, QUIET
+from circumtest.warp import MAX_CALLS, MAX_TOKENS, WarpRelay
 from circumtest.wire import stun, whatsapp
 from circumtest.wire.rtp import Frame
 from circumtest.wire.whatsapp import WIDE, Subscription

@@ -1,0 +1,58 @@
+"""The far end of one call's media: it counts what it hears, and says so in what it sends.
+
+Its stream is sent by its own timer, whatever comes in, so that a caller can tell a dead way up from
+a dead way down.  It refuses to know packets: an answerer turns frames into bytes and back.
+"""
+
+from dataclasses import dataclass, field
+
+from circumtest.media import RATE, Ear, Heard
+from circumtest.wire.rtp import Frame
+
+QUIET = 75.0
+"""Seconds without an authentic packet after which the sound stops: longer than the longest media
+stage, so that a far end that gave up is not mistaken for a censor of the way down."""
+LONGEST = 180.0
+"""Seconds after which it stops in any case."""
+
+
+@dataclass(slots=True)
+class Talker:
+    """Speaks from `began` on, every 20 ms, while it is heard from.
+
+    `due` is when the next frame is wanted (seconds since the Unix epoch), None once it stopped.
+    """
+
+    began: float
+    due: float | None = field(init=False)
+    ear: Ear = field(default_factory=Ear)
+    _sent: int = 0
+    _last: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.due = self._last = self.began
+
+    def touch(self, now: float) -> None:
+        """Something authentic came that is not sound."""
+        self._last = now
+
+    def hear(self, heard: Heard, now: float) -> None:
+        """Count one authentic packet."""
+        self._last = now
+        self.ear.hear(heard.seq, heard.sent_at, now)
+
+    def speak(self, now: float) -> Frame | None:
+        """The next frame, when it is due; None otherwise, and for good once it stopped."""
+        if self.due is None or now < self.due:
+            return None
+        if now - self._last > QUIET or now - self.began > LONGEST:
+            self.due = None
+            return None
+        # Late: one packet at once, then the schedule shifts, as the caller's does.
+        self.due = max(self.due + 1 / RATE, now)
+        ear = self.ear
+        held = now - ear.last if ear.last is not None else 0.0
+        told = (ear.received, ear.highest, ear.jitter, ear.gap, ear.sent_at, held)
+        frame = Frame(self._sent, now, *told)
+        self._sent += 1
+        return frame
