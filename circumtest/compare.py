@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from circumtest import health, verdict
+from circumtest import fallback, health, verdict
 from circumtest.finding import (
     CONTROL_TUNNELS,
     ISOLATED,
@@ -65,9 +65,9 @@ def compare(outline: Outline, trials: Iterable[Trial]) -> Findings:
     adjusted = holm([1.0 if one.fault else one.p for one in claims])
     by_cell = {one.cell: p for one, p in zip(claims, adjusted, strict=True)}
     comparisons = [_judge(outline, one, by_cell.get(one.cell)) for one in numbers]
-    comparisons = _with_messaging(outline, comparisons)
+    told = fallback.tell(outline, _with_messaging(outline, comparisons))
     strangers = set(grouped) - set(cells)
-    return Findings(outline, tuple(comparisons), health.of_run(outline, comparisons, strangers))
+    return Findings(outline, told, health.of_run(outline, told, strangers))
 
 
 def group(trials: Iterable[Trial]) -> dict[Cell, Blocks]:

@@ -176,6 +176,17 @@ class ArmFinding(msgspec.Struct, frozen=True):
     death: Death | None = None
 
 
+class Fallback(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The only transport over which `app`'s calls work, by arm; None where there is not one only.
+
+    None, too, where the other transport's arm is unclear or was not tried.
+    """
+
+    app: str = ""
+    outside: Transport | None = None
+    inside: Transport | None = None
+
+
 class Comparison(msgspec.Struct, frozen=True):
     """Outside against inside in one cell.
 
@@ -197,6 +208,7 @@ class Comparison(msgspec.Struct, frozen=True):
     verdict: Verdict
     voids: dict[str, int] = {}
     messaging: str = ""
+    fallback: Fallback = Fallback()
     leak: bool = False
     warnings: tuple[str, ...] = ()
 

@@ -16,7 +16,7 @@ from circumtest.finding import (
     Rate,
     VerdictKind,
 )
-from circumtest.model import Role
+from circumtest.model import Role, Transport
 
 ABSENT = "—"
 WIDE = 8
@@ -61,9 +61,24 @@ def _sentence(here: list[Comparison]) -> str:
     down = sorted({one.cell.tunnel for one in here if one.verdict.kind is VerdictKind.TUNNEL_DOWN})
     if down:
         said.append(f"down for some calls: {', '.join(down)}.")
+    said += _fallbacks(here)
     if any(one.verdict.kind is VerdictKind.INCONCLUSIVE for one in here):
         said.append("Some cells are inconclusive.")
     return " ".join(said)
+
+
+def _fallbacks(here: list[Comparison]) -> list[str]:
+    """Which calls work over one transport only: outside, and inside which tunnels."""
+    places: dict[tuple[str, Transport], list[str]] = {}
+    for one in here:
+        told = one.fallback
+        for only, place in ((told.outside, "outside"), (told.inside, f"in {one.cell.tunnel}")):
+            if only is not None:
+                places.setdefault((told.app, only), []).append(place)
+    return [
+        f"{app} works only over {only.upper()}: {', '.join(dict.fromkeys(where))}."
+        for (app, only), where in places.items()
+    ]
 
 
 def _outside_in_words(here: list[Comparison]) -> str:
