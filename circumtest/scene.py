@@ -125,7 +125,11 @@ class Scene:
             return await here.serve(handshake, name, version, beside=[control.answerer()])
         target = await here.place(handshake, name, version)
         here.answer(control.listen.transport, _beside(control, target), control.answerer())
-        await stack.enter_async_context(far.serve(here, handshake, target))
+        try:
+            await stack.enter_async_context(far.serve(here, handshake, target))
+        except (ProcessEnded, TimeoutError) as error:
+            # Without it there is nobody to call, which must not look like a blocked call.
+            raise EnvironmentUnfit(f"the far end of {name} did not start: {error}") from error
         return target
 
     async def _server(self, stack: AsyncExitStack, here: Lab) -> dict[str, Any] | TunnelDown:
