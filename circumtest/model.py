@@ -73,6 +73,12 @@ class Cause(StrEnum):
     EOF = "eof_error"
     HOST_UNREACHABLE = "host_unreachable"
     NETWORK_UNREACHABLE = "network_unreachable"
+    DNS_NXDOMAIN = "dns_nxdomain_error"
+    DNS_REFUSED = "dns_refused_error"
+    DNS_SERVFAIL = "dns_servfail_error"
+    DNS_MISBEHAVING = "dns_server_misbehaving"
+    DNS_EMPTY = "dns_no_answer"
+    DNS_BOGON = "dns_bogon_error"
 
     MALFORMED = "malformed_reply"
     ERROR_REPLY = "error_reply"
@@ -81,6 +87,8 @@ class Cause(StrEnum):
     NO_DOWNLINK = "media_no_downlink"
     FROZEN = "media_frozen"
     LOSSY = "media_lossy"
+    DNS_POISONED = "dns_poisoned_answer"
+    DNS_LATE = "dns_late_answer"
 
 
 class TunnelFault(StrEnum):
@@ -162,6 +170,11 @@ class Direction(msgspec.Struct, frozen=True, omit_defaults=True):
     `gap` the longest time without an arrival.  `silent_after` and `silent_at` say after how many
     arrived packets and how many seconds silence began, None where it did not.  `received` is None
     where nobody could tell (the far end's reports did not come back).
+
+    Of the `received`, `late` came too late to be played (`circumtest.ear.PLAYOUT`).  `burst` is the
+    longest run that could not be played, `burst_ratio` the mean length of such runs over what it
+    would be if chance lost as many (G.107 7.5).  `mos` is the E-model's opinion, 1 to 4.5, of what
+    could be played; its delay is half the round trip and one packet.  None where nobody can tell.
     """
 
     sent: int
@@ -172,6 +185,10 @@ class Direction(msgspec.Struct, frozen=True, omit_defaults=True):
     rtt: float | None = None
     silent_after: int | None = None
     silent_at: float | None = None
+    late: int | None = None
+    burst: int | None = None
+    burst_ratio: float | None = None
+    mos: float | None = None
 
 
 class Media(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -181,6 +198,13 @@ class Media(msgspec.Struct, frozen=True, omit_defaults=True):
     rate: int
     up: Direction
     down: Direction
+
+    @property
+    def mos(self) -> float | None:
+        """The opinion of the call: that of its worse direction.  None where one is not known."""
+        if self.up.mos is None or self.down.mos is None:
+            return None
+        return min(self.up.mos, self.down.mos)
 
 
 class StageRecord(msgspec.Struct, frozen=True):

@@ -17,7 +17,9 @@ from circumtest.censor import enforce
 from circumtest.censor.load import policy
 from circumtest.errors import EnvironmentUnfit, TunnelDown
 from circumtest.handshakes.echo import Echo
+from circumtest.lab import resolvers
 from circumtest.lab.topology import Lab, lab
+from circumtest.ladders import PACES
 from circumtest.model import (
     Address,
     Arm,
@@ -30,11 +32,14 @@ from circumtest.model import (
     TunnelFault,
     Unsupported,
 )
+from circumtest.named import Named, Naming, host_name
+from circumtest.names import Zone
 from circumtest.path import Path
 from circumtest.plan import Plan
 from circumtest.play import invalid, play
 from circumtest.process import ProcessEnded
 from circumtest.proof import prove
+from circumtest.resolve import GRACE
 from circumtest.script import Handshake, Script
 
 INSIDE = frozenset({Arm.INSIDE, Arm.INSIDE_CONTROL})
@@ -57,6 +62,8 @@ class Ground:
     outside: Path
     inside: Path | TunnelDown
     target: Sequence[Address]
+    provider: str = ""
+    """The provider's resolver, where the target is called by name."""
 
 
 @dataclass(frozen=True)
@@ -89,22 +96,31 @@ class Scene:
 
     async def _try(self, ground: Ground, block: int, arm: Arm) -> Record:
         handshake, target = self._handshake, ground.target
-        if arm in CONTROLS:
-            handshake = self.plan.control(self.cell)
-            target = _beside(handshake, target)
         path = ground.inside if arm in INSIDE else ground.outside
         if isinstance(path, TunnelDown):
             return Record(invalid(path), 0.0)
+        if arm in CONTROLS:
+            handshake = self.plan.control(self.cell)
+            target = _beside(handshake, target)
+        elif naming := self.plan.naming(self.cell.handshake):
+            handshake = self._named(naming, path, ground.provider)
         transport = handshake.listen.transport
         if transport not in path.transports:
             return Record(Unsupported(f"{path.name} does not carry {transport}"), 0.0)
         rng = self.plan.rng(self.cell, block, arm)
         script = handshake.script(target, rng)
-        return unless_overloaded(await play(script, path))
+        return unless_overloaded(await play(script, path), transport)
 
     @property
     def _handshake(self) -> Handshake:
         return self.plan.handshake(self.cell.handshake)
+
+    def _named(self, naming: Naming, path: Path, provider: str) -> Handshake:
+        """The handshake by name, resolved as a system behind `path` does it."""
+        version = self.plan.version(self.cell.target)
+        name = host_name(self.cell.handshake, version)
+        resolver = resolvers.asked(path, naming.over, provider, version)
+        return Named(self._handshake, name, resolver, self.plan.outline.level)
 
     @asynccontextmanager
     async def _ground(self, gate: asyncio.Semaphore) -> AsyncIterator[Ground]:
@@ -113,8 +129,10 @@ class Scene:
                 here = await stack.enter_async_context(lab())
                 await enforce.apply(here.censor, policy(self.cell.policy))
                 target = await self._serve(stack, here)
+                provider = await self._resolve(here, target)
                 fields = await self._server(stack, here)
-            yield Ground(here.outside, await self._bring_up(stack, here, fields, target), target)
+            inside = await self._bring_up(stack, here, fields, target)
+            yield Ground(here.outside, inside, target, provider)
 
     async def _serve(self, stack: AsyncExitStack, here: Lab) -> tuple[Address, ...]:
         """Start the far half and the neutral control's; where the handshake goes."""
@@ -131,6 +149,17 @@ class Scene:
             # Without it there is nobody to call, which must not look like a blocked call.
             raise EnvironmentUnfit(f"the far end of {name} did not start: {error}") from error
         return target
+
+    async def _resolve(self, here: Lab, target: Sequence[Address]) -> str:
+        """Start the resolvers that know the service's name; the provider's address, or ""."""
+        naming = self.plan.naming(self.cell.handshake)
+        if naming is None:
+            return ""
+        version = self.plan.version(self.cell.target)
+        service = target[: self._handshake.listen.hosts]
+        names = {host_name(self.cell.handshake, version): tuple(one.host for one in service)}
+        late = PACES[self.plan.outline.level].patience + GRACE / 3
+        return await resolvers.serve(here, Zone(names, naming.outside, late), version)
 
     async def _server(self, stack: AsyncExitStack, here: Lab) -> dict[str, Any] | TunnelDown:
         """Start what stands at the exit; the fields that it gives to the client's tunnel."""
@@ -190,12 +219,15 @@ def _beside(control: Handshake, target: Sequence[Address]) -> tuple[Address, ...
     return (target[0]._replace(port=control.listen.port),)
 
 
-def unless_overloaded(record: Record) -> Record:
+def unless_overloaded(record: Record, transport: Transport = Transport.UDP) -> Record:
     """The record; INVALID where a failed call's packets were later than a lab's can be.
 
     A lab has no delay of its own: beyond HURRIED it is this machine that has too much to do, and
-    what is lost then was lost to full queues of its own programs.
+    what is lost then was lost to full queues of its own programs.  Of a stream that says nothing:
+    there a censor who loses segments makes the others late.
     """
+    if transport is Transport.TCP:
+        return record
     trips = [one.rtt for media in record.media for one in (media.up, media.down) if one.rtt]
     if not isinstance(record.outcome, Failure) or max(trips, default=0.0) <= HURRIED:
         return record

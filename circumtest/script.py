@@ -9,7 +9,7 @@ checker sees what comes back.  It refuses to know any protocol.
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from circumtest.errors import HandshakeFailed
 from circumtest.model import Address, Cause, Media, Role, Stage, Transport
@@ -146,6 +146,11 @@ def send(channel: Channel, data: bytes, remote: Address | None = None) -> Script
     yield Send(channel, data, remote or channel.remote)
 
 
+def post(item: Send) -> Script[None]:
+    """Send what somebody else has put together."""
+    yield item
+
+
 def recv(until: float) -> Script[Arrival | None]:
     """The next arrival on any open channel, or None when `until` has come."""
     arrival: Arrival | None = yield Recv(until)
@@ -206,15 +211,28 @@ class Handshake(Protocol):
     No base class: any frozen dataclass with these names is a handshake.
     """
 
-    stages: ClassVar[tuple[Stage, ...]]
-    """The stages that `script` can enter, in order."""
-    role: ClassVar[Role]
-    messaging: ClassVar[str]
-    """The kind of the same application's messaging handshake, or ""."""
-    app: ClassVar[str]
-    """What its arms over UDP and TCP are both calls of: the application falls back to the other."""
-    far: ClassVar[str]
-    """The kind of the real program that plays the far half in the lab, "" for `answerer`."""
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that `script` can enter, in order: a class variable, as the next four are."""
+        ...
+
+    @property
+    def role(self) -> Role: ...
+
+    @property
+    def messaging(self) -> str:
+        """The kind of the same application's messaging handshake, or ""."""
+        ...
+
+    @property
+    def app(self) -> str:
+        """What its arms over UDP and TCP are both calls of: the app falls back to the other."""
+        ...
+
+    @property
+    def far(self) -> str:
+        """The kind of the real program that plays the far half in the lab, "" for `answerer`."""
+        ...
 
     @property
     def listen(self) -> Listen: ...

@@ -129,10 +129,10 @@ class Lab:
         Raises OSError when addresses or ports run out.
         """
         listen = handshake.listen
-        target = await self._addresses(listen.hosts, listen.port, version)
+        target = await self.addresses(listen.hosts, listen.port, version)
         if isinstance(handshake, Relayed):
             place = handshake.callee_listen
-            target += await self._addresses(1, place.port, version)
+            target += await self.addresses(1, place.port, version)
             self._answering.add(place.transport, target[-1:], handshake.callee())
         self.served[name] = target
         return target
@@ -141,7 +141,8 @@ class Lab:
         """Let `answerer` answer at addresses that are the services'.  Raises OSError."""
         self._answering.add(transport, at, answerer)
 
-    async def _addresses(self, hosts: int, port: int, version: int) -> tuple[Address, ...]:
+    async def addresses(self, hosts: int, port: int, version: int) -> tuple[Address, ...]:
+        """Addresses of the services' that nobody else has.  Raises OSError when they run out."""
         numbers = [next(self._numbers[version]) for _ in range(hosts)]
         if max(numbers) > _LAST:
             raise OSError(f"the lab has no IPv{version} addresses left for services")

@@ -17,10 +17,13 @@ from circumtest import configs, registry
 from circumtest.errors import ConfigError
 from circumtest.finding import CONTROL_TUNNELS, HandshakeOutline, Outline, TunnelOutline
 from circumtest.model import Level
+from circumtest.named import Naming, host_name
 from circumtest.plan.values import TARGETS, Plan, server_table
 from circumtest.recognise import recognise
 from circumtest.script import Handshake
 
+_GENERIC = frozenset({"name", "far", "resolve"})
+"""Keys of a [[handshake]] that are not the handshake's own."""
 OWN = "own"
 """What the plan says to have our own answerer where a handshake has a real program by default."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -104,7 +107,8 @@ def parse(raw: Mapping[str, Any], name: str, where: str) -> Plan:
         ),
     )
     fars = _fars(table, handshakes, where)
-    return Plan(outline, table.lanes, table.labs, where, tunnels, handshakes, fars, taken)
+    namings = _namings(table, handshakes, where)
+    return Plan(outline, table.lanes, table.labs, where, tunnels, handshakes, fars, taken, namings)
 
 
 def _check_head(table: _PlanTable, where: str) -> None:
@@ -185,7 +189,7 @@ def _kinds(table: _PlanTable) -> list[str]:
 def _handshakes(table: _PlanTable, where: str) -> dict[str, Handshake]:
     built = {}
     for number, (name, fields) in enumerate(_named(table.handshake, where, "handshake").items(), 1):
-        own = {key: value for key, value in fields.items() if key not in ("name", "far")}
+        own = {key: value for key, value in fields.items() if key not in _GENERIC}
         place = f"[[handshake]] {number} {name!r}"
         built[name] = registry.build(
             registry.HANDSHAKES, {"level": str(table.level), **own}, where, place
@@ -204,6 +208,26 @@ def _fars(
             found[name] = server_table(far)
             place = f"[[handshake]] {name!r}, key `far`"
             registry.build(registry.FARS, found[name], where, place)
+    return found
+
+
+def _namings(
+    table: _PlanTable, handshakes: Mapping[str, Handshake], where: str
+) -> dict[str, Naming]:
+    """How the names of services are resolved: `resolve` is a carrier, or a table with `over`."""
+    found = {}
+    for name, fields in zip(handshakes, table.handshake, strict=True):
+        given = fields.get("resolve")
+        if given is None:
+            continue
+        place = f"[[handshake]] {name!r}, key `resolve`"
+        told = given if isinstance(given, Mapping) else {"over": given}
+        found[name] = registry.convert(told, Naming, where, place)
+        try:
+            host_name(name, max(TARGETS.values()))
+        except ValueError as error:
+            problem = f"the handshake's name is to be a host's: {error}"
+            raise ConfigError(where, place, problem, "give it another `name`") from None
     return found
 
 

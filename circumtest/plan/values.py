@@ -19,6 +19,8 @@ from circumtest.errors import ConfigError
 from circumtest.finding import CONTROL_TUNNELS, Outline
 from circumtest.ladders import PACES
 from circumtest.model import Arm, Cell
+from circumtest.named import Naming
+from circumtest.resolve import GRACE, Over
 from circumtest.script import Handshake
 
 TARGETS = {"lab": 4, "lab-v6": 6}
@@ -43,6 +45,7 @@ class Plan:
     _handshakes: Mapping[str, Handshake]
     _fars: Mapping[str, Mapping[str, Any]]
     _taken: Mapping[str, str]
+    _namings: Mapping[str, Naming]
 
     def handshake(self, name: str) -> Handshake:
         return self._handshakes[name]
@@ -66,6 +69,10 @@ class Plan:
             return None
         place = f"[[handshake]] {handshake!r}, key `far`"
         return registry.build(registry.FARS, self._fars[handshake], self.where, place)
+
+    def naming(self, handshake: str) -> Naming | None:
+        """How the name of a handshake's service is resolved; None where it is called by address."""
+        return self._namings.get(handshake)
 
     def server(self, tunnel: str) -> Any | None:
         """What the lab starts at the exit for a tunnel, None for one that brings its own."""
@@ -101,6 +108,9 @@ class Plan:
             if "server" not in fields:
                 tunnel = self.tunnel(name, {})
                 said += [f"{name}: {note}" for note in getattr(tunnel, "notes", tuple)()]
+        for name, naming in self._namings.items():
+            if naming.over is Over.UDP:
+                said.append(f"{name}: a path without UDP resolves its name over TCP instead")
         return tuple(said)
 
     def private(self) -> bytes:
@@ -141,7 +151,8 @@ class Plan:
         """At most how long one block of a cell takes, in seconds, without bringing anything up."""
         pace = PACES[self.outline.level]
         media = pace.media if "media-up" in self._handshakes[cell.handshake].stages else 0.0
-        return 2 * (pace.patience + media)
+        named = pace.patience + GRACE if cell.handshake in self._namings else 0.0
+        return 2 * (named + pace.patience + media)
 
     def select(
         self,

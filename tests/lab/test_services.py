@@ -62,6 +62,9 @@ class Chat:
     stages: ClassVar[tuple[Stage, ...]] = (Stage.CONNECTIVITY,)
     role: ClassVar[Role] = Role.CONTROL
     messaging: ClassVar[str] = ""
+    app: ClassVar[str] = ""
+    far: ClassVar[str] = ""
+    also: ClassVar[tuple[Listen, ...]] = ()
     opening: int = 3
 
     @property

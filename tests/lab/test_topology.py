@@ -124,7 +124,7 @@ def test_addresses_run_out_with_a_word() -> None:
     async def main() -> None:
         async with lab() as here:
             with pytest.raises(OSError, match="no IPv4 addresses left"):
-                await here._addresses(300, 7, 4)
+                await here.addresses(300, 7, 4)
 
     asyncio.run(main())
 

@@ -9,8 +9,11 @@ from circumtest import configs
 from circumtest.errors import ConfigError
 from circumtest.lab.servers.dante import Dante
 from circumtest.model import Arm
+from circumtest.named import Naming
+from circumtest.names import Mood
 from circumtest.plan import Plan, load, parse
 from circumtest.registry import TUNNELS, kinds
+from circumtest.resolve import Over
 
 GOOD: dict[str, Any] = {
     "policies": ["open"],
@@ -59,6 +62,13 @@ def test_all_tunnels_has_every_kind_that_can_be_brought_up_here() -> None:
         ({"tunnel": [{"kind": "none"}, {"kind": "none"}]}, "two called 'none'"),
         ({"handshake": [{"kind": "echo", "sise": 3}]}, "did you mean 'size'?"),
         ({"handshake": [{}]}, "key `kind`: is missing"),
+        ({"handshake": [{"kind": "echo", "resolve": "dot"}]}, "key `over`: invalid enum value"),
+        ({"handshake": [{"kind": "echo", "resolve": {}}]}, "key `resolve`: object missing"),
+        (
+            {"handshake": [{"kind": "echo", "resolve": {"over": "udp", "inside": "late"}}]},
+            "unknown field `inside`",
+        ),
+        ({"handshake": [{"kind": "echo", "name": "a..b", "resolve": "udp"}]}, "to be a host's"),
     ],
     ids=str,
 )
@@ -170,6 +180,25 @@ def test_a_server_may_have_fields_of_its_own() -> None:
     assert plan(tunnel=[{"kind": "socks", "server": server}]).server("socks") == Dante(login=False)
     with pytest.raises(ConfigError, match="did you mean 'login'"):
         plan(tunnel=[{"kind": "socks", "server": {"kind": "dante", "logn": True}}])
+
+
+def test_a_handshake_may_be_called_by_name() -> None:
+    """The carrier alone, or with the mood of the provider's resolver; it takes time of its own."""
+    named = plan(
+        handshake=[
+            {"kind": "echo", "name": "number"},
+            {"kind": "echo", "resolve": "udp"},
+            {"kind": "stun-binding", "resolve": {"over": "doh", "outside": "poison"}},
+        ]
+    )
+
+    assert named.naming("number") is None
+    assert named.naming("echo") == Naming(Over.UDP)
+    assert named.naming("stun-binding") == Naming(Over.DOH, Mood.POISON)
+    assert named.notes() == ("echo: a path without UDP resolves its name over TCP instead",)
+    seconds = {cell.handshake: named.seconds(cell) for cell in named.outline.cells()}
+    assert seconds["echo"] > seconds["number"]
+    assert named.outline.hash != plan().outline.hash
 
 
 def test_a_selection_is_another_plan() -> None:

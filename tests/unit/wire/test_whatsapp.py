@@ -4,6 +4,8 @@ from pathlib import Path
 
 import dpkt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from circumtest.wire import stun, whatsapp
 from circumtest.wire.whatsapp import NARROW, WIDE, Subscription
@@ -121,3 +123,33 @@ def test_a_refusal_carries_its_code_under_integrity() -> None:
     message = stun.unpack(data)
     assert message.type == whatsapp.ALLOCATE_ERROR
     assert stun.error_code(message.get(stun.ERROR_CODE) or b"") == (486, "Quota")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([whatsapp.TOKEN, whatsapp.SUBSCRIPTION, whatsapp.CLOCK])
+            | st.integers(0, 65535),
+            st.binary(max_size=40)
+            | st.just(TOKEN)
+            | st.sampled_from([one.pack() for one in STREAMS]),
+        ),
+        max_size=5,
+    ),
+    st.integers(0, 0x3FFF),
+)
+def test_garbage_in_a_request_is_a_value_error_and_nothing_else(
+    attributes: list[tuple[int, bytes]], kind: int
+) -> None:
+    """Whatever attributes a message of any type has."""
+    message = stun.Message(kind, TID, tuple(attributes))
+    first = next((value for name, value in attributes if name == whatsapp.TOKEN), b"")
+    try:
+        assert whatsapp.parse_token(message) == first
+    except ValueError:
+        assert len(first) != whatsapp.TOKEN_SIZE
+    try:
+        stream = whatsapp.own_stream(message)
+    except ValueError:
+        return
+    assert stream is None or 0 <= stream < 2**32
