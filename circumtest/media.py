@@ -12,27 +12,30 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple, Protocol
 
+from circumtest import emodel
+from circumtest.ear import Ear
 from circumtest.errors import HandshakeFailed
 from circumtest.model import Cause, Direction, Media, Stage, Transport
-from circumtest.script import Arrival, Script, Send, enter, note, now, recv, send
+from circumtest.script import Arrival, Script, Send, enter, note, now, post, recv
 
 RATE = 50
 """Packets a second: one 20 ms frame each, as in every VoIP call."""
 MAX_LOSS = 0.2
-"""The share of lost packets beyond which nobody would call it a conversation."""
+"""The share of lost packets beyond which nobody would call it a conversation.
+
+Over a stream nothing is lost: there those count that came too late to be played."""
 SILENCE = 0.6
 """Seconds without an arrival, up to the end, that are silence: 30 losses in a row are no chance."""
 GRACE = 0.3
 """Seconds, beside a round trip, for which packets still in flight are waited for at the end."""
-MAX_SEQ = 1 << 16
-"""Numbers that an Ear remembers, so that its memory is bounded: 21 minutes of media."""
 
 
 class Report(NamedTuple):
     """What the far end says of our stream: counts, and seconds.
 
     `highest` is -1 and `echo` None before anything arrived.  `echo` is our own `sent_at` of the
-    latest packet it heard, `held` how long ago it heard it.
+    latest packet it heard, `held` how long ago it heard it.  `late`, `burst` and `bursts` are as in
+    `circumtest.ear.Ear`, None from a far end that does not say (RTCP does not).
     """
 
     received: int
@@ -41,6 +44,9 @@ class Report(NamedTuple):
     gap: float
     echo: float | None
     held: float
+    late: int | None = None
+    burst: int | None = None
+    bursts: int | None = None
 
 
 class Heard(NamedTuple):
@@ -52,9 +58,12 @@ class Heard(NamedTuple):
 
 
 class Leg(Protocol):
-    """One end of the media that is ours: what it sends, and what it hears of the other end."""
+    """One end of the media that is ours: what it sends, and what it hears of the other end.
 
-    def encode(self, seq: int, at: float) -> Send: ...
+    `encode` gives None when nothing may be sent any more, since consent has expired.
+    """
+
+    def encode(self, seq: int, at: float) -> Send | None: ...
     def decode(self, arrival: Arrival) -> Iterable[Heard]: ...
 
 
@@ -64,35 +73,6 @@ class Beat:
 
     every: float
     request: Callable[[], Iterable[Send]]
-
-
-@dataclass(slots=True)
-class Ear:
-    """What one end heard of a numbered stream.  Doubles and absurd numbers are not counted."""
-
-    received: int = 0
-    highest: int = -1
-    jitter: float = 0.0
-    gap: float = 0.0
-    last: float | None = None
-    sent_at: float | None = None
-    delays: list[float] = field(default_factory=list)
-    _seen: set[int] = field(default_factory=set)
-
-    def hear(self, seq: int, sent_at: float, at: float) -> None:
-        """Count the packet `seq`, sent at `sent_at` by its sender's clock, that came at `at`."""
-        if seq in self._seen or not 0 <= seq < MAX_SEQ:
-            return
-        self._seen.add(seq)
-        if self.last is not None and self.sent_at is not None:
-            # RFC 3550 6.4.1: D is the difference of transit times, J moves by a sixteenth of it.
-            drift = abs((at - self.last) - (sent_at - self.sent_at))
-            self.jitter += (drift - self.jitter) / 16
-            self.gap = max(self.gap, at - self.last)
-        self.received += 1
-        self.highest = max(self.highest, seq)
-        self.last, self.sent_at = at, sent_at
-        self.delays.append(at - sent_at)
 
 
 @dataclass(slots=True)
@@ -117,6 +97,15 @@ class _Told:
             self.rtts.append(at - report.echo - report.held)
 
 
+class _Sound(NamedTuple):
+    """The last fields of a Direction."""
+
+    late: int | None
+    burst: int | None
+    burst_ratio: float | None
+    mos: float
+
+
 class _Account(NamedTuple):
     direction: Direction
     loss: float  # the share lost while it flowed, 0 when nobody could tell
@@ -134,9 +123,9 @@ def media(
 ) -> Script[None]:
     """Send from `near` (and from `far`, where both ends are ours) for `seconds`, listen, judge.
 
-    Up is from `near`, down is towards it.  `early` is media that arrived before this stage, and what
-    `answer` makes of an arrival (a check of consent) is sent at once.  Enters
-    MEDIA_UP, MEDIA_DOWN and SUSTAIN, notes a Media always.  Raises HandshakeFailed NO_UPLINK,
+    Up is from `near`, down is towards it.  `early` is media that arrived before this stage, and
+    what `answer` makes of an arrival (a check of consent) is sent at once.  Enters MEDIA_UP,
+    MEDIA_DOWN and SUSTAIN, notes a Media always.  Raises HandshakeFailed NO_UPLINK,
     NO_DOWNLINK or LOSSY at the direction's stage, FROZEN at SUSTAIN, or with the Cause for which a
     stream ended.
     """
@@ -164,20 +153,25 @@ class _Session:
         self._above, self._below, self._told = Ear(), Ear(), _Told()
         self._start = self._stop = 0.0
         self._sent = 0
+        self._stream = False
         self.broken: HandshakeFailed | None = None
 
     def run(self, seconds: float) -> Script[None]:
         """Send by the clock until `seconds` are over, then wait for what is in flight."""
-        self._start = due = yield from now()
+        self._start = due = wake = at = yield from now()
         interval, end = 1 / self._rate, self._start + seconds
         beats = [self._start + beat.every for beat in self._beats]
         while self.broken is None and due < end - interval / 2:
-            at = yield from now()
-            if at >= due:
-                yield from self._send(at)
-                due = max(due + interval, at)  # late: one at once, then the schedule shifts
-            yield from self._keep_alive(beats, at)
-            if (arrival := (yield from recv(min([due, *beats])))) is not None:
+            if at >= wake:
+                at = yield from now()
+                if at >= due:
+                    yield from self._send(at)
+                    due = max(due + interval, at)  # late: one at once, then the schedule shifts
+                yield from self._keep_alive(beats, at)
+                wake = min([due, *beats])
+            arrival = yield from recv(wake)
+            at = wake if arrival is None else arrival.at
+            if arrival is not None:
                 yield from self.take(arrival)
         self._stop = yield from now()
         until = self._stop + GRACE + (self._round_trip() or 0.0)
@@ -187,7 +181,7 @@ class _Session:
 
     def take(self, arrival: Arrival) -> Script[None]:
         for item in self._answer(arrival) if self._answer else ():
-            yield from send(item.channel, item.data, item.remote)
+            yield from post(item)
         self._hear(arrival)
 
     def _hear(self, arrival: Arrival) -> None:
@@ -204,8 +198,9 @@ class _Session:
 
     def _send(self, at: float) -> Script[None]:
         for leg in (self._near, self._far) if self._far else (self._near,):
-            packet = leg.encode(self._sent, at)
-            yield from send(packet.channel, packet.data, packet.remote)
+            if (packet := leg.encode(self._sent, at)) is not None:
+                self._stream |= packet.channel.transport is Transport.TCP
+                yield from post(packet)
         self._sent += 1
 
     def _keep_alive(self, due: list[float], at: float) -> Script[None]:
@@ -213,7 +208,7 @@ class _Session:
             if at >= due[i]:
                 due[i] = at + beat.every
                 for item in beat.request():
-                    yield from send(item.channel, item.data, item.remote)
+                    yield from post(item)
 
     def _accounted(self) -> bool:
         if self._far is not None:
@@ -244,21 +239,25 @@ class _Session:
         until = self._stop if fresh else told.last  # how far reports reach
         silent = report.received > 0 and until - told.grown >= SILENCE
         reach = self._sent if fresh and not silent else report.highest + 1
-        direction = Direction(
-            self._sent,
-            report.received,
-            (self._sent if fresh else reach) - report.received,
-            _round(max(report.gap, until - told.grown) if silent else report.gap),
-            _round(report.jitter),
-            self._round_trip(),
-            report.received if silent else None,
-            self._since(told.grown) if silent else None,
+        lost = (self._sent if fresh else reach) - report.received
+        return _Account(
+            Direction(
+                self._sent,
+                report.received,
+                lost,
+                _round(max(report.gap, until - told.grown) if silent else report.gap),
+                _round(report.jitter),
+                self._round_trip(),
+                report.received if silent else None,
+                self._since(told.grown) if silent else None,
+                *self._sound(report, report.received + lost),
+            ),
+            1 - (report.received - self._too_late(report)) / reach if reach else 0.0,
         )
-        return _Account(direction, 1 - report.received / reach if reach else 0.0)
 
     def _heard(self, ear: Ear, sent: int) -> _Account:
         if ear.last is None:
-            return _Account(Direction(sent, 0, sent), 1.0)
+            return _Account(Direction(sent, 0, sent, burst=sent, mos=1.0), 1.0)
         quiet = self._stop - ear.last
         silent = quiet >= SILENCE
         direction = Direction(
@@ -270,9 +269,36 @@ class _Session:
             self._round_trip(),
             ear.received if silent else None,
             self._since(ear.last) if silent else None,
+            *self._sound(ear, sent),
         )
         reach = ear.highest + 1 if silent else sent
-        return _Account(direction, 1 - ear.received / reach)
+        return _Account(direction, 1 - (ear.received - self._too_late(ear)) / reach)
+
+    def _sound(self, told: Ear | Report, sent: int) -> _Sound:
+        """Late packets, the longest run missing, the burst ratio, and what people would say.
+
+        A late packet is as good as lost, and so is what was sent behind the last one that came.
+        Where nobody says how losses were spread, they are taken for chance's.
+        """
+        tail = max(sent - 1 - told.highest, 0)
+        burst = None if told.burst is None else max(told.burst, tail)
+        played = told.received - (told.late or 0)
+        if played <= 0:
+            return _Sound(told.late, burst, None, 1.0)
+        missing = max(sent - played, 0)
+        share = missing / sent
+        ratio = None
+        if told.bursts is not None:
+            # G.107 7.5: their mean length, over what it were if each were lost by chance.
+            bursts = max(told.bursts + (tail > 0), 1)
+            ratio = round(missing / bursts * (1 - share), 2) if missing else 1.0
+        one_way = (self._round_trip() or 0.0) / 2 + 1 / self._rate
+        mos = emodel.mos(share, ratio or 1.0, one_way)
+        return _Sound(told.late, burst, ratio, round(mos, 2))
+
+    def _too_late(self, told: Ear | Report) -> int:
+        """Packets that count as lost though they came: over a stream, where none is ever lost."""
+        return (told.late or 0) if self._stream else 0
 
     def _since(self, at: float) -> float:
         return _round(max(at - self._start, 0.0))
@@ -301,7 +327,8 @@ def _judge(up: _Account, down: _Account, broken: HandshakeFailed | None) -> Scri
         if told.received == 0:
             raise broken or HandshakeFailed(missing, f"{told.sent} packets sent, none arrived")
         if account.loss > MAX_LOSS and broken is None:
-            raise HandshakeFailed(Cause.LOSSY, f"{account.loss:.0%} of the packets were lost")
+            how = "were lost or late" if told.late else "were lost"
+            raise HandshakeFailed(Cause.LOSSY, f"{account.loss:.0%} of the packets {how}")
     yield from enter(Stage.SUSTAIN)
     if broken is not None:
         raise broken

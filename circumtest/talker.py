@@ -4,9 +4,14 @@ Its stream is sent by its own timer, whatever comes in, so that a caller can tel
 a dead way down.  It refuses to know packets: an answerer turns frames into bytes and back.
 """
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
+from typing import Generic, TypeVar
 
-from circumtest.media import RATE, Ear, Heard
+from circumtest.ear import Ear
+from circumtest.media import RATE, Heard
 from circumtest.wire.rtp import Frame
 
 QUIET = 75.0
@@ -53,6 +58,54 @@ class Talker:
         ear = self.ear
         held = now - ear.last if ear.last is not None else 0.0
         told = (ear.received, ear.highest, ear.jitter, ear.gap, ear.sent_at, held)
-        frame = Frame(self._sent, now, *told)
+        frame = Frame(self._sent, now, *told, ear.late, ear.burst, ear.bursts)
         self._sent += 1
         return frame
+
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Turns(Generic[K]):
+    """Whose turn it is to speak: the talkers of many calls, by a name each, and one timer.
+
+    It costs the same whether ten speak or a thousand.  The caller bounds how many there are.
+    """
+
+    def __init__(self) -> None:
+        self._talkers: dict[K, Talker] = {}
+        self._queue: list[tuple[float, int, K, Talker]] = []
+        self._order = count()
+
+    def get(self, name: K) -> Talker | None:
+        return self._talkers.get(name)
+
+    def add(self, name: K, talker: Talker) -> None:
+        """Let it speak from now on, in place of an earlier one of that name."""
+        self._talkers[name] = talker
+        self._push(name, talker)
+
+    def discard(self, name: K) -> None:
+        """Nothing more of that name."""
+        self._talkers.pop(name, None)
+
+    def timer(self) -> float | None:
+        """When the next one is due, None when nobody speaks."""
+        while self._queue:
+            due, _, name, talker = self._queue[0]
+            if self._talkers.get(name) is talker:
+                return due
+            heappop(self._queue)
+        return None
+
+    def speak(self, now: float) -> Iterable[tuple[K, Frame]]:
+        """The frames that are due, one of each talker."""
+        while (due := self.timer()) is not None and due <= now:
+            _, _, name, talker = heappop(self._queue)
+            if (frame := talker.speak(now)) is not None:
+                self._push(name, talker)
+                yield name, frame
+
+    def _push(self, name: K, talker: Talker) -> None:
+        if talker.due is not None:
+            heappush(self._queue, (talker.due, next(self._order), name, talker))

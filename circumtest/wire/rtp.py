@@ -1,22 +1,26 @@
 """RTP packets with a header extension, sealed as SRTP looks: random payload, ten-byte tag.
 
-The header is RFC 3550 5.1 and 5.3.1.  The sealing has SRTP's shape (AES counter mode, truncated
-HMAC-SHA1, RFC 3711 4) under a key of one trial, without SRTP's key derivation: an outsider sees
-the same thing, and a forged or stray packet does not open.  Inside travels a `Frame`: what the two
-ends need to judge the media.  It refuses to know codecs.
+The header is RFC 3550 5.1 and 5.3.1.  An outsider sees SRTP's shape under a key of one trial; a
+forged or stray packet does not open.  What seals is AES-GCM, as in RFC 7714, for speed: hundreds of
+calls at once share one core.  Inside travels a `Frame`: what the two ends need to judge the media.
+It refuses to know codecs.
 """
 
-import hmac
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 HEADER = 12
 TAG = 10
-KEY = 36
-"""Bytes of key material: 16 for the cipher, 20 for the tag."""
+"""Bytes that a sealed packet is longer than its header and payload."""
+KEY = 16
+SPARE = 6
+"""Zeros at the end of a payload: GCM's tag has 16 bytes, and the first six take their place."""
+_KEYS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +70,59 @@ def unpack(data: bytes) -> tuple[Header, bytes]:
     return header, data[start:]
 
 
+def body(data: bytes) -> bytes:
+    """What a packet carries, whatever its header has: extension, CSRCs, padding (RFC 3550 5.1).
+
+    Raises ValueError for what is no RTP version 2, or is RTCP (RFC 5761 4).
+    """
+    if len(data) < HEADER or data[0] >> 6 != 2 or 64 <= data[1] & 0x7F <= 95:
+        raise ValueError("not RTP")
+    start, end = HEADER + 4 * (data[0] & 0x0F), len(data)
+    if data[0] & 0x10:
+        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4])
+    if data[0] & 0x20:
+        end -= data[-1]
+    if not HEADER <= start <= end:
+        raise ValueError("RTP header cut short")
+    return data[start:end]
+
+
 def seal(header: Header, payload: bytes, key: bytes) -> bytes:
-    """Header, encrypted payload, tag.  `key` has KEY bytes; no two headers may be the same."""
+    """Header, encrypted payload, tag.  `key` has KEY bytes; no two headers may be the same.
+
+    Raises ValueError for a payload that does not end in SPARE zeros.
+    """
+    if payload[-SPARE:] != _ZEROS:
+        raise ValueError(f"the last {SPARE} bytes are the tag's")
     head = header.pack()
-    body = head + _crypt(header, payload, key)
-    return body + _tag(body, key)
+    return head + _cipher(key).encrypt(_nonce(head), payload[:-SPARE], head)
 
 
 def unseal(data: bytes, key: bytes) -> tuple[Header, bytes]:
     """The header and the payload.  Raises ValueError for what was not sealed under `key`."""
-    header, rest = unpack(data)
-    if len(rest) < TAG or not hmac.compare_digest(data[-TAG:], _tag(data[:-TAG], key)):
-        raise ValueError("RTP packet not authentic")
-    return header, _crypt(header, rest[:-TAG], key)
+    header, sealed = unpack(data)
+    head = data[: len(data) - len(sealed)]
+    try:
+        return header, _cipher(key).decrypt(_nonce(head), sealed, head) + _ZEROS
+    except InvalidTag:
+        raise ValueError("RTP packet not authentic") from None
 
 
-def _tag(data: bytes, key: bytes) -> bytes:
-    return hmac.digest(key[16:KEY], data, "sha1")[:TAG]
+_ZEROS = bytes(SPARE)
+_cipher = lru_cache(_KEYS)(AESGCM)
 
 
-def _crypt(header: Header, payload: bytes, key: bytes) -> bytes:
-    counter = struct.pack(
-        "!IIHHI", header.ssrc, header.timestamp & 0xFFFFFFFF, header.seq & 0xFFFF, 0, 0
-    )
-    cipher = Cipher(algorithms.AES128(key[:16]), modes.CTR(counter)).encryptor()
-    return cipher.update(payload) + cipher.finalize()
+def _nonce(head: bytes) -> bytes:
+    """12 bytes that no two headers share: number, timestamp, SSRC."""
+    return head[2:HEADER] + b"\0\0"
 
 
 # ------------------------------------------------------------------ what travels inside
 
-_FRAME = struct.Struct("!IQIiIIQI")
+_FRAME = struct.Struct("!IQIiIIQIHHH")
 _UNKNOWN = 0
 _LATEST = 1 << 62
+_MOST = 0xFFFF
 MICRO = 1_000_000
 
 
@@ -105,7 +130,8 @@ class Frame(NamedTuple):
     """A packet's number and sending time, and what its sender heard of the other end's stream.
 
     `sent_at` and `echo` are seconds of the respective sender's clock, `jitter`, `gap` and `held`
-    seconds; `highest` is -1 and `echo` None before anything was heard.
+    seconds; `highest` is -1 and `echo` None before anything was heard.  `late`, `burst` and
+    `bursts` are as in `circumtest.ear.Ear`.
     """
 
     seq: int
@@ -116,19 +142,24 @@ class Frame(NamedTuple):
     gap: float
     echo: float | None
     held: float
+    late: int = 0
+    burst: int = 0
+    bursts: int = 0
 
     def pack(self, size: int) -> bytes:
-        """`size` bytes (at least 40): the fields, times in microseconds, then zeros."""
-        micros = (_micros(self.jitter), _micros(self.gap))
-        echo = _UNKNOWN if self.echo is None else _micros(self.echo, _LATEST)
+        """`size` bytes (at least 46): the fields, times in microseconds, then zeros."""
         return _FRAME.pack(
             self.seq,
             _micros(self.sent_at, _LATEST),
             self.received,
             self.highest,
-            *micros,
-            echo,
+            _micros(self.jitter),
+            _micros(self.gap),
+            _UNKNOWN if self.echo is None else _micros(self.echo, _LATEST),
             _micros(self.held),
+            min(self.late, _MOST),
+            min(self.burst, _MOST),
+            min(self.bursts, _MOST),
         ).ljust(size, b"\0")
 
     @classmethod
@@ -136,7 +167,7 @@ class Frame(NamedTuple):
         """The frame at the start of a payload.  Raises ValueError when it is too short."""
         if len(data) < _FRAME.size:
             raise ValueError("media frame cut short")
-        seq, sent_at, received, highest, jitter, gap, echo, held = _FRAME.unpack_from(data)
+        seq, sent_at, received, highest, jitter, gap, echo, held, *losses = _FRAME.unpack_from(data)
         return cls(
             seq,
             sent_at / MICRO,
@@ -146,6 +177,7 @@ class Frame(NamedTuple):
             gap / MICRO,
             None if echo == _UNKNOWN else echo / MICRO,
             held / MICRO,
+            *losses,
         )
 
 
