@@ -15,7 +15,7 @@ import click
 
 from circumtest.errors import ConfigError, EnvironmentUnfit
 
-COMMANDS = ("demo", "run", "compare", "show", "plan", "lab", "list", "doctor")
+COMMANDS = ("demo", "run", "compare", "show", "plan", "lab", "capture", "list", "doctor")
 
 EXIT_CODES = """\b
 Exit codes:

@@ -2,13 +2,13 @@
 
 import click
 
-KINDS = ("handshakes", "tunnels", "servers", "policies", "plans")
+KINDS = ("handshakes", "tunnels", "servers", "policies", "plans", "recordings")
 
 
 @click.command(name="list")
 @click.argument("what", type=click.Choice(KINDS), required=False)
 def command(what: str | None) -> int:
-    """List what plans may name: handshakes, tunnels, servers, policies, plans.
+    """List what plans may name: handshakes, tunnels, servers, policies, plans, recordings.
 
     \b
     Examples:
