@@ -9,13 +9,13 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from circumtest import configs, registry
 from circumtest.errors import ConfigError
-from circumtest.finding import CONTROL_TUNNELS, HandshakeOutline, Outline, TunnelOutline
+from circumtest.finding import CONTROL_TUNNELS, MOS, HandshakeOutline, Outline, TunnelOutline
 from circumtest.model import Level
 from circumtest.named import Naming, host_name
 from circumtest.plan.values import TARGETS, Plan, server_table
@@ -42,6 +42,7 @@ class _PlanTable(msgspec.Struct, frozen=True):
     labs: int = 10_000
     level: Level = Level.QUICK
     stop_early: bool = False
+    mos: Annotated[float, msgspec.Meta(ge=1, le=4.5)] = MOS  # what the E-model can say
     targets: tuple[str, ...] = ("lab",)
 
 
@@ -85,7 +86,11 @@ def parse(raw: Mapping[str, Any], name: str, where: str) -> Plan:
     tunnels = _named(tables, where, "tunnel")
     for number, (tunnel, fields) in enumerate(tunnels.items(), 1):
         _check_tunnel(fields, where, f"[[tunnel]] {number} {tunnel!r}")
-    public = {**raw, "tunnel": [_public(fields) for fields in tables]}
+    public = {
+        **raw,
+        "tunnel": [_public(fields) for fields in tables],
+        "handshake": [_with_content(fields) for fields in table.handshake],
+    }
     digest = hashlib.sha256(_canonical(public).encode()).hexdigest()
     outline = Outline(
         name=name,
@@ -97,6 +102,7 @@ def parse(raw: Mapping[str, Any], name: str, where: str) -> Plan:
         stop_early=table.stop_early,
         targets=table.targets,
         policies=table.policies,
+        mos=table.mos,
         tunnels=tuple(
             TunnelOutline(one, fields["kind"], _server_kind(fields))
             for one, fields in tunnels.items()
@@ -260,6 +266,14 @@ def _public(fields: Mapping[str, Any]) -> dict[str, Any]:
     """A tunnel's table without what may be secret."""
     hidden = registry.secrets(registry.TUNNELS, fields.get("kind"))
     return {key: value for key, value in fields.items() if key not in hidden}
+
+
+def _with_content(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A handshake's table with what is in the file that it names, so that the hash covers it."""
+    file = fields.get("file")
+    if not isinstance(file, str) or not Path(file).is_file():
+        return dict(fields)
+    return {**fields, "file": hashlib.sha256(Path(file).read_bytes()).hexdigest()}
 
 
 def _canonical(raw: Any) -> str:

@@ -8,11 +8,12 @@ import pytest
 from circumtest import configs
 from circumtest.errors import ConfigError
 from circumtest.lab.servers.dante import Dante
-from circumtest.model import Arm
+from circumtest.model import Arm, Role
 from circumtest.named import Naming
 from circumtest.names import Mood
 from circumtest.plan import Plan, load, parse
-from circumtest.registry import TUNNELS, kinds
+from circumtest.registry import HANDSHAKES, TUNNELS, kinds
+from circumtest.registry import load as load_kind
 from circumtest.resolve import Over
 
 GOOD: dict[str, Any] = {
@@ -45,12 +46,22 @@ def test_all_tunnels_has_every_kind_that_can_be_brought_up_here() -> None:
     assert {one.kind for one in plan_.outline.tunnels} == set(kinds(TUNNELS)) - {"amneziawg"}
 
 
+def test_all_calls_has_every_call() -> None:
+    """But those of recordings and of plain STUN, which are nobody's."""
+    calls = {
+        kind for kind in kinds(HANDSHAKES) if load_kind(HANDSHAKES, kind, "", "").role is Role.CALL
+    }
+
+    assert {one.kind for one in load("all-calls").outline.handshakes} == calls - {"recorded"}
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"polices": []}, "did you mean 'policies'?"),
         ({"blocks": "many"}, "key `blocks`: expected `int`"),
         ({"blocks": 0}, "out of range"),
+        ({"mos": 5}, "key `mos`"),
         ({"policies": ["opn"]}, "did you mean 'open'?"),
         ({"policies": []}, "no cells"),
         ({"tunnel": []}, "no cells"),
@@ -222,3 +233,15 @@ def test_the_control_copies_transport_port_and_size() -> None:
     assert control.listen.transport == "udp"
     assert control.listen.port == 3478
     assert control.opening == 212
+
+
+def test_the_hash_covers_what_a_recording_holds(tmp_path: Path) -> None:
+    """Another recording under the same name is another plan, which resumes nothing."""
+    file = tmp_path / "call.toml"
+    shipped = configs.find("recordings", "turn").read_text()
+    hashes = set()
+    for text in (shipped, shipped + "\n# changed\n", shipped):
+        file.write_text(text)
+        hashes.add(plan(handshake=[{"kind": "recorded", "file": str(file)}]).outline.hash)
+
+    assert len(hashes) == 2
