@@ -74,9 +74,13 @@ class TlsStream:
         yield from send(item.channel, item.data)
 
     def encode(self, data: bytes) -> Send:
-        """How more of the stream is sent, for who sends it himself."""
-        for at in range(0, len(data), MAX_RECORD):
-            self._tls.write(data[at : at + MAX_RECORD])
+        """How more of the stream is sent, for who sends it himself.
+
+        Nothing once the far half has ended the session: as with a broken stream, reading tells.
+        """
+        with suppress(ssl.SSLError):
+            for at in range(0, len(data), MAX_RECORD):
+                self._tls.write(data[at : at + MAX_RECORD])
         return self._stream.encode(self._out.read())
 
     def decode(self, arrival: Arrival) -> bytes:

@@ -180,7 +180,9 @@ def _is_flight(datagram: bytes) -> bool:
 
 
 def _failure(error: SSL.Error) -> HandshakeFailed:
-    reasons = [str(reason[-1]) for reason in (error.args[0] if error.args else ()) if reason]
+    # A SysCallError holds a number and words, the others a list of reasons.
+    told = error.args[0] if error.args else ()
+    reasons = [str(one[-1]) for one in told if one] if isinstance(told, list) else []
     reason = (reasons or [str(error) or "handshake failure"])[0]
     # OpenSSL says of its own objections what they are, and of the peer's that they are alerts.
     if " alert " in f" {reason} ":

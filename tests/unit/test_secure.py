@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from circumtest.errors import HandshakeFailed
 from circumtest.ladders import Stream
 from circumtest.model import Address, Cause, Failure, Record, Stage, Success, Transport
 from circumtest.script import Answerer, Emit, Flow, Script, enter, now, open_tcp, recv
@@ -183,3 +184,21 @@ def test_garbage_at_the_caller_is_a_failure_with_a_cause(data: bytes, seed: int)
 
     record, _ = play(Late(data), b"a", b"b")
     assert isinstance(record.outcome, Failure | Success)
+
+
+def test_saying_more_to_who_has_gone_is_no_error() -> None:
+    """A caller who hangs up politely must not fall over a far half that was faster."""
+    server = TlsAnswerer(Shout(), "s", "relay.test")
+
+    def script() -> Script[None]:
+        yield from enter(Stage.SIGNALLING)
+        channel = yield from open_tcp(THERE, 3.0)
+        stream = yield from tls(Stream(channel), 3.0, name="relay.test", secret="s")
+        yield from stream.send(b"bye")
+        yield from stream.read_exactly(3, (yield from now()) + 3.0)
+        while (arrival := (yield from recv((yield from now()) + 1.0))) is not None:
+            with pytest.raises(HandshakeFailed, match="ended the TLS session"):
+                stream.decode(arrival)
+        yield from stream.send(b"more")
+
+    assert simulate(script(), {(Transport.TCP, THERE): server}).outcome == Success()
