@@ -54,7 +54,116 @@ WIREGUARD_INITIATION = Signature(
     Confidence.MEASURED,
 )
 
+TURN_ALLOCATE = Signature(
+    "turn-allocate",
+    (Shape(Transport.UDP, (*_STUN, Bits(0, 16, 0x0003, 0x0003)), _HEADER),),
+    "RFC 8656 section 17: method Allocate, class request; every client that asks a relay for an "
+    "address sends it, WhatsApp's in a dialect of its own",
+    Confidence.MEASURED,
+)
+
+STUN_TCP = Signature(
+    "stun-tcp",
+    (Shape(Transport.TCP, _STUN),),
+    "RFC 8489 section 6.2.2: over TCP the same header begins the stream; here, each segment that "
+    "begins with it",
+    Confidence.MEASURED,
+)
+
+ZOOM_STUN = Signature(
+    "zoom-stun",
+    (Shape(Transport.UDP, (octets(0, "00010018"), octets(20, "01010014")), (44, 44)),),
+    "capture of a Zoom call in nDPI's tests: a binding request without cookie whose only attribute "
+    "is 0x0101, 44 bytes",
+    Confidence.MEASURED,
+)
+
+DISCORD_DISCOVERY = Signature(
+    "discord-discovery",
+    (
+        Shape(
+            Transport.UDP,
+            (octets(0, "00010046"), *(octets(at, "00" * 16) for at in range(8, 72, 16))),
+            (74, 74),
+        ),
+    ),
+    "capture of a Discord voice connection, 2022, and zapret's discord-ip-discovery: type 1, "
+    "length 70, an SSRC, 64 zeros",
+    Confidence.MEASURED,
+)
+
+_SIP_METHODS = ("REGISTER", "INVITE", "OPTIONS")
+
+SIP = Signature(
+    "sip",
+    tuple(
+        Shape(transport, (octets(0, f"{method} sip".encode().hex()),))
+        for transport in Transport
+        for method in _SIP_METHODS
+    ),
+    "RFC 3261 section 7.1: a request begins with its method and a sip: or sips: URI",
+    Confidence.MEASURED,
+)
+
+_CLIENT_HELLO = (octets(0, "16"), Bits(8, 16, 0xFEFD, 0xFEFF), octets(13, "01"))
+"""A handshake record of DTLS 1.0 to 1.2 (and of 1.3, which says 1.2) that begins with type 1."""
+
+DTLS_CLIENT_HELLO = Signature(
+    "dtls-client-hello",
+    (Shape(Transport.UDP, _CLIENT_HELLO, (67, 65527)),),
+    "RFC 6347 sections 4.1 and 4.2.2: content type 22, a version, handshake type 1",
+    Confidence.MEASURED,
+)
+
+_SUITES = 59
+"""Where the cipher suites' length is, behind an empty session id and an empty cookie: byte 61."""
+
+DTLS_PION = Signature(
+    "dtls-pion",
+    (
+        Shape(Transport.UDP, (*_CLIENT_HELLO, octets(_SUITES, "0000000cc02bc02fc00ac014c02cc030"))),
+        Shape(
+            Transport.UDP,
+            (
+                *_CLIENT_HELLO,
+                octets(_SUITES, "00000010c02bc02fcca9cca8"),
+                octets(_SUITES + 12, "c00ac014c02cc030"),
+            ),
+        ),
+    ),
+    "pion/dtls, defaultCipherSuites: six suites, or since 2026 eight with ChaCha20, at their "
+    "offset in a first ClientHello. An approximation of its JA4, which sorts suites and counts "
+    "extensions: that needs more than fixed offsets",
+    Confidence.MEASURED,
+)
+
+UDP = Signature(
+    "udp", (Shape(Transport.UDP),), "every datagram, whatever is in it", Confidence.MEASURED
+)
+ANY = Signature(
+    "any",
+    (Shape(Transport.UDP), Shape(Transport.TCP)),
+    "every datagram and every segment of a stream",
+    Confidence.MEASURED,
+)
+
 SIGNATURES = {
     signature.name: signature
-    for signature in (STUN, WHATSAPP_CALL, TELEGRAM_TURN, TELEGRAM_REFLECTOR, WIREGUARD_INITIATION)
+    for signature in (
+        STUN,
+        WHATSAPP_CALL,
+        TELEGRAM_TURN,
+        TELEGRAM_REFLECTOR,
+        WIREGUARD_INITIATION,
+        TURN_ALLOCATE,
+        STUN_TCP,
+        ZOOM_STUN,
+        DISCORD_DISCOVERY,
+        SIP,
+        DTLS_CLIENT_HELLO,
+        DTLS_PION,
+    )
 }
+
+ALL = {**SIGNATURES, UDP.name: UDP, ANY.name: ANY}
+"""What a rule can name: the protocols, and what recognises none and means a bad network."""

@@ -21,7 +21,7 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The contract's matrix, tunnel by case, when the whole of it was played."""
+    """The contract's matrix, tunnel by case, when the whole of it was played; and nDPI's labels."""
     stats = terminalreporter.stats
     played = {
         (found[1], found[2]): outcome
@@ -32,6 +32,25 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if len({tunnel for tunnel, _ in played}) > 1:
         terminalreporter.section("tunnel contract")
         terminalreporter.write_line(_matrix(played))
+    labelled = [
+        found
+        for word in ("passed", "failed")
+        for report in stats.get(word, ())
+        for key, found in getattr(report, "user_properties", ())
+        if key == "labels"
+    ]
+    if len(labelled) > 1:
+        terminalreporter.section("what nDPI calls them")
+        terminalreporter.write_line(_labels(labelled))
+
+
+def _labels(rows: list[tuple[str, int, list[str], list[str]]]) -> str:
+    """Handshakes by name; a dash where nothing is asked of a label."""
+    lines = [
+        (name, f"IPv{version}", ", ".join(wanted) or "—", ", ".join(found))
+        for name, version, wanted, found in sorted(rows)
+    ]
+    return tabulate(lines, ["handshake", "", "expected", "found"])
 
 
 def _matrix(played: dict[tuple[str, str], str]) -> str:

@@ -3,16 +3,27 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from circumtest import configs
 from circumtest.censor.load import policy
 from circumtest.censor.policy import Censor, Policy
+from circumtest.dtls import Shape
 from circumtest.handshakes.whatsapp_message import TEST_ROOT
 from circumtest.ladders import exchange, steady
-from circumtest.model import Address, Cause, Failure, Level, Outcome, Stage, Success, Transport
+from circumtest.model import (
+    Address,
+    Carrier,
+    Cause,
+    Failure,
+    Level,
+    Outcome,
+    Stage,
+    Success,
+    Transport,
+)
 from circumtest.registry import HANDSHAKES, kinds, load
 from circumtest.script import Arrival, Emit, Flow, Handshake, Listen, Script, Send, enter, open_udp
 from circumtest.simulate import far_end, simulate
@@ -26,6 +37,7 @@ class WireguardInitiation:
     """
 
     level: Level = Level.QUICK
+    also: ClassVar[tuple[Listen, ...]] = ()
 
     @property
     def listen(self) -> Listen:
@@ -63,11 +75,19 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "whatsapp-message": ("whatsapp-message", {"root": TEST_ROOT}),
     "echo over TCP": ("echo", {"transport": Transport.TCP}),
     "stun-binding on 1400": ("stun-binding", {"port": 1400}),
+    "turn over TCP": ("turn", {"transport": Carrier.TCP}),
+    "turn over TLS": ("turn", {"transport": Carrier.TLS}),
+    "sip over TCP": ("sip", {"transport": Carrier.TCP}),
+    "sip over TLS": ("sip", {"transport": Carrier.TLS}),
+    "webrtc as pion": ("webrtc", {"clienthello": Shape.PION}),
+    "webrtc as chromium": ("webrtc", {"clienthello": Shape.CHROMIUM}),
+    "meet-call as pion": ("meet-call", {"clienthello": Shape.PION}),
     "wireguard-initiation": ("", {}),
 }
 
 SEPTEMBER = {
     "whatsapp-call": (Stage.ALLOCATE, Cause.TIMEOUT),
+    "telegram-call-turn": (Stage.BINDING, Cause.TIMEOUT),
     "telegram-call-udp": (Stage.BINDING, Cause.TIMEOUT),
     "stun-binding on 1400": (Stage.BINDING, Cause.TIMEOUT),
 }
@@ -81,6 +101,30 @@ BREAKS: dict[str, dict[str, tuple[Stage, Cause]]] = {
     "calls-and-wireguard": {
         **SEPTEMBER,
         "wireguard-initiation": (Stage.CONNECTIVITY, Cause.TIMEOUT),
+    },
+    "uae-voip": {
+        "discord-voice": (Stage.BINDING, Cause.TIMEOUT),
+        "meet-call": (Stage.BINDING, Cause.TIMEOUT),
+        "meet-call as pion": (Stage.BINDING, Cause.TIMEOUT),
+        "messenger-call": (Stage.ALLOCATE, Cause.TIMEOUT),
+        "recorded": (Stage.CONNECTIVITY, Cause.TIMEOUT),
+        "signal-call": (Stage.ALLOCATE, Cause.TIMEOUT),
+        "sip": (Stage.SIGNALLING, Cause.TIMEOUT),
+        "sip over TCP": (Stage.SIGNALLING, Cause.TIMEOUT),
+        "stun-binding": (Stage.BINDING, Cause.TIMEOUT),
+        "stun-binding on 1400": (Stage.BINDING, Cause.TIMEOUT),
+        "telegram-call-turn": (Stage.BINDING, Cause.TIMEOUT),
+        "turn": (Stage.ALLOCATE, Cause.TIMEOUT),
+        "turn over TCP": (Stage.ALLOCATE, Cause.TIMEOUT),
+        "webrtc": (Stage.CONNECTIVITY, Cause.TIMEOUT),
+        "webrtc as pion": (Stage.CONNECTIVITY, Cause.TIMEOUT),
+        "webrtc as chromium": (Stage.CONNECTIVITY, Cause.TIMEOUT),
+        "whatsapp-call": (Stage.ALLOCATE, Cause.TIMEOUT),
+        "zoom-call": (Stage.BINDING, Cause.TIMEOUT),
+    },
+    "ru-dtls-pion-2026": {
+        "meet-call as pion": (Stage.DTLS, Cause.TIMEOUT),
+        "webrtc as pion": (Stage.DTLS, Cause.TIMEOUT),
     },
 }
 """What each policy breaks, where and how.  What is not named here succeeds."""

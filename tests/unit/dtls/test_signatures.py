@@ -58,6 +58,7 @@ def test_our_signature_is_verified_and_no_other() -> None:
         (0x0603, certificate(CURVE), CURVE.sign(DATA, ec.ECDSA(hashes.SHA512()))),
         (0x0807, certificate(EDWARDS), EDWARDS.sign(DATA)),
     ],
+    ids=["rsa", "pss", "p256-sha384", "p256-sha512", "ed25519"],  # the bytes are new each time
 )
 def test_every_scheme_that_shapes_offer_is_known(scheme: int, der: bytes, signature: bytes) -> None:
     """RSA with both paddings, other curves, Ed25519."""

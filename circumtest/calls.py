@@ -1,0 +1,148 @@
+"""Calls that an answerer of our own is in, and the caller's end of their sound.
+
+For dialects whose far half both signals and talks: what is known by a caller-drawn id, sealed under
+keys that the secret gives.  The sound has the shape that the dialect gives it; what is inside is a
+`Frame`.  It refuses to authenticate anybody (the dialect does) and to know packets.
+"""
+
+import hmac
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from circumtest.errors import HandshakeFailed
+from circumtest.media import Beat, Heard, Report, media
+from circumtest.pipe import Pipe
+from circumtest.script import Arrival, Flow, Script, Send, send
+from circumtest.talker import Talker
+from circumtest.wire import rtp
+from circumtest.wire.rtp import Frame
+
+MAX_CALLS = 512
+"""Calls that an answerer remembers; the oldest is forgotten first."""
+MAX_EARLY = 512
+"""Sound kept that came before the media stage began."""
+SOUND = 160
+"""Bytes of sealed sound in a packet: 20 ms at 64 kbit/s."""
+OVER = 0xFFFFFFFF
+"""The number of the packet with which a caller hangs up, for want of a signalling that tells it.
+To who does not know the key it is a packet of sound, with a number far ahead."""
+
+
+def derive(secret: str, purpose: str, id: bytes) -> bytes:  # noqa: A002  # it is one
+    """64 bytes that only the two ends of the call `id` know, for one purpose."""
+    return hmac.digest(secret.encode(), purpose.encode() + b"\0" + id, "sha512")
+
+
+def seal(header: rtp.Header, frame: Frame, key: bytes) -> bytes:
+    """A packet of sound: SOUND sealed bytes and a tag behind the header."""
+    return rtp.seal(header, frame.pack(SOUND), key[: rtp.KEY])
+
+
+def unseal(packet: bytes, key: bytes) -> Heard:
+    """What a packet of sound says.  Raises ValueError for what was not sealed under `key`."""
+    _, payload = rtp.unseal(packet, key[: rtp.KEY])
+    frame = Frame.unpack(payload)
+    return Heard(frame.seq, frame.sent_at, Report(*frame[2:]))
+
+
+# ------------------------------------------------------------------ the far half
+
+
+@dataclass(slots=True)
+class Call:
+    """One caller: where he is, the id that he drew, and the sound, once he has asked for it."""
+
+    flow: Flow
+    id: bytes
+    talker: Talker | None = None
+
+
+class Calls:
+    """The calls of one answerer, one a flow."""
+
+    def __init__(self) -> None:
+        self._calls: dict[Flow, Call] = {}
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def get(self, flow: Flow) -> Call | None:
+        return self._calls.get(flow)
+
+    def admit(self, flow: Flow, id: bytes) -> Call:  # noqa: A002
+        """The call on that flow; another id makes it a new one, for ports are used again."""
+        call = self._calls.get(flow)
+        if call is None or call.id != id:
+            self._calls.pop(flow, None)
+            if len(self._calls) >= MAX_CALLS:
+                del self._calls[next(iter(self._calls))]
+            call = self._calls[flow] = Call(flow, id)
+        return call
+
+    def talk(self, call: Call, now: float) -> None:
+        """Begin the sound, or note that its listener is still there."""
+        if call.talker is None:
+            call.talker = Talker(now)
+        else:
+            call.talker.touch(now)
+
+    def hear(self, call: Call, heard: Heard, now: float) -> None:
+        """Count one authentic packet of sound; OVER ends the call."""
+        if heard.seq == OVER:
+            self._calls.pop(call.flow, None)
+        elif call.talker:
+            call.talker.hear(heard, now)
+
+    def timer(self) -> float | None:
+        talkers = (call.talker for call in self._calls.values() if call.talker)
+        return min((talker.due for talker in talkers if talker.due), default=None)
+
+    def tick(self, now: float) -> Iterable[tuple[Call, Frame]]:
+        """What is to be said now, and in which call."""
+        for call in tuple(self._calls.values()):
+            if call.talker and (frame := call.talker.speak(now)) is not None:
+                yield call, frame
+
+
+# ------------------------------------------------------------------ the caller's half
+
+
+class Leg:
+    """The caller's end: `pack` and `unpack` are the dialect's (unpack raises ValueError)."""
+
+    def __init__(
+        self, pipe: Pipe, pack: Callable[[Frame], bytes], unpack: Callable[[bytes], Heard]
+    ) -> None:
+        self._pipe, self._pack, self._unpack = pipe, pack, unpack
+        self.early: list[Arrival] = []
+
+    def overhear(self, arrival: Arrival) -> None:
+        """Keep what overtook the answer that is waited for, in case it is sound."""
+        if len(self.early) < MAX_EARLY:
+            self.early.append(arrival)
+
+    def encode(self, seq: int, at: float) -> Send:
+        # The caller reports nothing: what came down is judged here.
+        return self._pipe.encode(self._pack(Frame(seq, at, 0, -1, 0.0, 0.0, None, 0.0)))
+
+    def decode(self, arrival: Arrival) -> Iterable[Heard]:
+        for data in self._pipe.decode(arrival):
+            try:
+                heard = self._unpack(data)
+            except ValueError:
+                continue
+            yield heard
+
+
+def converse(leg: Leg, *, seconds: float, beats: Sequence[Beat] = ()) -> Script[None]:
+    """Media with a far end that talks of its own accord; it is told at the end, however it went.
+
+    Raises like `media`.
+    """
+    over = leg.encode(OVER, 0.0)
+    try:
+        yield from media(leg, None, seconds=seconds, beats=beats, early=leg.early)
+    except HandshakeFailed:
+        yield from send(over.channel, over.data, over.remote)
+        raise
+    yield from send(over.channel, over.data, over.remote)
