@@ -29,11 +29,13 @@ GRACE = 2.0
 
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _PACKAGES = {
+    "baresip": "baresip-core",
     "charon-systemd": "charon-systemd",
     "conntrack": "conntrack",
     "danted": "dante-server",
     "ip": "iproute2",
     "iptables": "iptables",
+    "kamailio": "kamailio kamailio-tls-modules",
     "microsocks": "microsocks",
     "nft": "nftables",
     "nsenter": "util-linux",
@@ -45,6 +47,7 @@ _PACKAGES = {
     "openconnect": "openconnect",
     "openvpn": "openvpn",
     "setpriv": "util-linux",
+    "sipp": "sip-tester",
     "ss-local": "shadowsocks-libev",
     "ss-server": "shadowsocks-libev",
     "ss-v2ray-plugin": "shadowsocks-v2ray-plugin",
@@ -59,6 +62,8 @@ _PACKAGES = {
     "tor-gencert": "tor",
     "trojan": "trojan",
     "tshark": "tshark",
+    "turnserver": "coturn",
+    "turnutils_uclient": "coturn",
     "unshare": "util-linux",
     "v2ray": "v2ray",
     "wg": "wireguard-tools",

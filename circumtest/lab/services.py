@@ -42,12 +42,17 @@ class Services:
             station.close()
 
     def add(self, transport: Transport, addresses: Sequence[Address], answerer: Answerer) -> None:
-        """Let `answerer` answer at `addresses`, which are this namespace's.  Raises OSError."""
-        station = _Station(answerer)
-        self._stations.append(station)
+        """Let `answerer` answer at `addresses`, which are this namespace's.  Raises OSError.
+
+        It may be given more places later, and answer from any of them.
+        """
+        station = next((one for one in self._stations if one.is_of(answerer)), None)
+        if station is None:
+            station = _Station(answerer)
+            self._stations.append(station)
         kind = socket.SOCK_DGRAM if transport is Transport.UDP else socket.SOCK_STREAM
         for address in addresses:
-            station.listen(self._netns.socket(family(address), kind), address)
+            station.listen(transport, self._netns.socket(family(address), kind), address)
 
 
 class _Station:
@@ -57,13 +62,17 @@ class _Station:
         self._answerer = answerer
         self._loop = asyncio.get_running_loop()
         self._epoch = time.time() - self._loop.time()
-        self._sockets: dict[Address, socket.socket] = {}
+        self._sockets: dict[tuple[Transport, Address], socket.socket] = {}
         self._streams: dict[Flow, TcpConn] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None
 
-    def listen(self, sock: socket.socket, address: Address) -> None:
-        self._sockets[address] = sock
-        if sock.type == socket.SOCK_STREAM:
+    def is_of(self, answerer: Answerer) -> bool:
+        return self._answerer is answerer
+
+    def listen(self, transport: Transport, sock: socket.socket, address: Address) -> None:
+        self._sockets[transport, address] = sock
+        if transport is Transport.TCP:
             # A lab that is built again at once must not wait for the last one's connections.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(address)
@@ -130,7 +139,7 @@ class _Station:
             if flow.transport is Transport.UDP:
                 # What cannot be sent is lost, as on a network.
                 with contextlib.suppress(OSError):
-                    self._sockets[flow.local].sendto(emit.data, flow.remote)
+                    self._sockets[flow.transport, flow.local].sendto(emit.data, flow.remote)
                 continue
             if emit.data and (stream := self._streams.get(flow)):
                 stream.send(emit.data, flow.remote)
@@ -140,14 +149,16 @@ class _Station:
     def _arm(self) -> None:
         """Call `tick` when the answerer wants it, and at no other time."""
         due = self._answerer.timer()
+        if due == self._due:
+            return  # most of what comes in changes nothing about it
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None
+        self._due, self._timer = due, None
         if due is not None:
             self._timer = self._loop.call_at(due - self._epoch, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
+        self._due = self._timer = None
         self._emit(self._answerer.tick(self._now()))
         self._arm()
 

@@ -151,6 +151,45 @@ def test_an_answerer_ticks_when_it_wants_to() -> None:
     asyncio.run(main())
 
 
+def test_an_answerer_with_several_places_answers_from_each() -> None:
+    """Datagrams and a stream at one port, datagrams at another."""
+
+    class Pointing(Parrot):
+        """Answers a datagram from its other port."""
+
+        def receive(self, flow: Flow, data: bytes, now: float) -> Iterable[Emit]:
+            if flow.transport is Transport.UDP:
+                other = flow.local._replace(port={5060: 40000, 40000: 5060}[flow.local.port])
+                flow = Flow(flow.transport, other, flow.remote)
+            yield Emit(flow, data)
+
+    def script(target: Sequence[Address]) -> Script[None]:
+        yield from enter(Stage.BINDING)
+        channel = yield from open_udp(target[0])
+        for port, other in ((5060, 40000), (40000, 5060)):
+            yield from send(channel, b"x", target[0]._replace(port=port))
+            arrival = yield from recv((yield from now()) + 3.0)
+            assert arrival is not None
+            assert arrival.source.port == other
+        stream = yield from open_tcp(target[0], 3.0)
+        yield from send(stream, b"y")
+        arrival = yield from recv((yield from now()) + 3.0)
+        assert arrival is not None
+        assert arrival.data == b"y"
+
+    async def scene() -> None:
+        async with asyncio.timeout(10), lab() as town:
+            chat = Chat(Parrot(), Transport.UDP)
+            (place,) = (await town.place(chat, "several"))[:1]
+            pointing, at = Pointing(), place._replace(port=5060)
+            town.answer(Transport.UDP, [at], pointing)
+            town.answer(Transport.UDP, [at._replace(port=40000)], pointing)
+            town.answer(Transport.TCP, [at], pointing)
+            assert (await play(script([at]), town.outside)).outcome == Success()
+
+    asyncio.run(scene())
+
+
 def test_a_stream_is_ended_by_its_answerer() -> None:
     """After `close` the client reads the last words, then the end."""
 
