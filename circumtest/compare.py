@@ -97,7 +97,7 @@ def decided(outline: Outline, cell: Cell, blocks: Mapping[int, Mapping[Arm, Reco
 
 
 def _numbers(outline: Outline, cell: Cell, blocks: Mapping[int, Mapping[Arm, Record]]) -> _Numbers:
-    counted = tally(blocks)
+    counted = tally(blocks, outline.mos)
     tunnel = next(one for one in outline.tunnels if one.name == cell.tunnel)
     handshake = next(one for one in outline.handshakes if one.name == cell.handshake)
     found = verdict.fault(counted, _family_alpha(outline), early=outline.stop_early)

@@ -12,6 +12,9 @@ from circumtest.model import Cell, Level, Role, Stage, Transport
 
 OPEN = "open"
 """The policy that restricts nothing: the negative control of every plan that has it."""
+MOS = 3.1
+"""The opinion of sound, 1 to 4.5, below which a tunnel degrades calls: nearly all are dissatisfied
+(G.107 Annex B, R = 60)."""
 NONE = "none"
 ISOLATED = "isolated"
 CONTROL_TUNNELS = (NONE, ISOLATED)
@@ -48,7 +51,8 @@ class HandshakeOutline(msgspec.Struct, frozen=True, omit_defaults=True):
 class Outline(msgspec.Struct, frozen=True):
     """All that a reader needs to know of a plan, without its secrets or any plugin of it.
 
-    `hash` is the plan's (hexadecimal SHA-256), `blocks` how many each cell was meant to have.
+    `hash` is the plan's (hexadecimal SHA-256), `blocks` how many each cell was meant to have,
+    `mos` the line below which sound is too bad.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Outline(msgspec.Struct, frozen=True):
     policies: tuple[str, ...]
     tunnels: tuple[TunnelOutline, ...]
     handshakes: tuple[HandshakeOutline, ...]
+    mos: float = MOS
 
     def cells(self) -> tuple[Cell, ...]:
         """Every cell, in the plan's order: policies, targets, handshakes, tunnels."""
@@ -169,11 +174,12 @@ class Death(msgspec.Struct, frozen=True):
 
 
 class ArmFinding(msgspec.Struct, frozen=True):
-    """One arm of a cell."""
+    """One arm of a cell; `mos` is the median opinion of its sound, None where there was none."""
 
     state: ArmState
     rate: Rate
     death: Death | None = None
+    mos: float | None = None
 
 
 class Fallback(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -238,8 +238,9 @@ class _Session:
             return _Account(Direction(self._sent, None), 0.0)
         until = self._stop if fresh else told.last  # how far reports reach
         silent = report.received > 0 and until - told.grown >= SILENCE
-        reach = self._sent if fresh and not silent else report.highest + 1
-        lost = (self._sent if fresh else reach) - report.received
+        known = max(self._known(told.last), report.highest + 1) if fresh else report.highest + 1
+        reach = report.highest + 1 if silent else known
+        lost = (self._sent if fresh and silent else reach) - report.received
         return _Account(
             Direction(
                 self._sent,
@@ -254,6 +255,16 @@ class _Session:
             ),
             1 - (report.received - self._too_late(report)) / reach if reach else 0.0,
         )
+
+    def _known(self, last: float) -> int:
+        """Packets up that reports could tell of, the last of which came at `last`.
+
+        One that came while others were still being sent says nothing of those.
+        """
+        if last >= self._stop:
+            return self._sent
+        told = last - self._start - (self._round_trip() or 0.0)
+        return int(self._sent * max(told, 0.0) / (self._stop - self._start))
 
     def _heard(self, ear: Ear, sent: int) -> _Account:
         if ear.last is None:

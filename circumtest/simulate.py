@@ -158,7 +158,8 @@ class _World:
     def passes(self, flow: Flow, data: bytes, *, upwards: bool) -> bool:
         """Ask the censor about one packet."""
         ends = (flow.remote, flow.local) if upwards else (flow.local, flow.remote)
-        return self._judge.judge(Packet(flow.transport, *ends, data), self.now) is Verdict.PASS
+        packet = Packet(flow.transport, *ends, data, upwards)
+        return self._judge.judge(packet, self.now) is Verdict.PASS
 
     def _deliver(self, flow: Flow, data: bytes) -> None:
         answerer = self._services.get((flow.transport, flow.local))

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median_low
 
-from circumtest.finding import Death
+from circumtest.ear import PLAYOUT
+from circumtest.finding import MOS, Death
 from circumtest.model import (
     Arm,
     Cause,
@@ -35,6 +36,14 @@ _HOW = {
     Cause.REFUSED: "refused",
     Cause.HOST_UNREACHABLE: "unreachable",
     Cause.NETWORK_UNREACHABLE: "unreachable",
+    Cause.DNS_NXDOMAIN: "no such name",
+    Cause.DNS_REFUSED: "refused by the resolver",
+    Cause.DNS_SERVFAIL: "the resolver failed",
+    Cause.DNS_MISBEHAVING: "the resolver failed",
+    Cause.DNS_EMPTY: "empty answer",
+    Cause.DNS_BOGON: "poisoned",
+    Cause.DNS_POISONED: "poisoned",
+    Cause.DNS_LATE: "late answer",
     Cause.NO_UPLINK: "one-way, nothing goes up",
     Cause.NO_DOWNLINK: "one-way, nothing comes down",
     Cause.FROZEN: "frozen",
@@ -44,17 +53,26 @@ _HOW = {
 
 @dataclass(slots=True)
 class Count:
-    """One arm over the blocks that count for it."""
+    """One arm over the blocks that count for it.
+
+    `dull` of the successes carried sound below the line, `opinions` are all that were had.
+    """
 
     successes: int = 0
     n: int = 0
+    dull: int = 0
+    opinions: list[float] = field(default_factory=list)
     deaths: Counter[tuple[Stage, Cause]] = field(default_factory=Counter)
     frozen_after: list[int] = field(default_factory=list)
 
-    def add(self, record: Record) -> None:
+    def add(self, record: Record, line: float) -> None:
         self.n += 1
+        opinion = _opinion(record)
+        if opinion is not None:
+            self.opinions.append(opinion)
         if isinstance(record.outcome, Success):
             self.successes += 1
+            self.dull += opinion is not None and opinion < line
         elif isinstance(record.outcome, Failure):
             self.deaths[record.outcome.stage, record.outcome.cause] += 1
             if record.outcome.cause is Cause.FROZEN:
@@ -64,6 +82,11 @@ class Count:
     def lossy(self) -> int:
         """Failures that set up and then carried too little."""
         return sum(n for (_, cause), n in self.deaths.items() if cause is Cause.LOSSY)
+
+    @property
+    def mos(self) -> float | None:
+        """The median opinion of its sound."""
+        return median_low(self.opinions) if self.opinions else None
 
     def death(self) -> Death | None:
         """The most common stage and cause; of equals the earlier rung, so that order is no luck."""
@@ -77,6 +100,15 @@ class Count:
         if cause is Cause.FROZEN and self.frozen_after:
             how = f"frozen after {median_low(self.frozen_after)} packets"
         return Death(stage, how, count, self.deaths.total())
+
+
+def _opinion(record: Record) -> float | None:
+    """What people would say of a call's sound; None where it had none, or was made late here.
+
+    A player that was late itself took packets too late that the network had brought in time.
+    """
+    opinions = [media.mos for media in record.media if media.mos is not None]
+    return min(opinions) if opinions and record.lag < PLAYOUT / 2 else None
 
 
 def _frozen_after(media: Iterable[Media]) -> list[int]:
@@ -131,15 +163,15 @@ class Tally:
         return self.blocks - self.pairs.n - self.unsupported
 
 
-def tally(blocks: Mapping[int, Block]) -> Tally:
-    """Count a cell's blocks, in the order of their numbers."""
+def tally(blocks: Mapping[int, Block], line: float = MOS) -> Tally:
+    """Count a cell's blocks, in the order of their numbers; sound below `line` is dull."""
     counted = Tally()
     for number in sorted(blocks):
-        _add(counted, blocks[number])
+        _add(counted, blocks[number], line)
     return counted
 
 
-def _add(counted: Tally, block: Block) -> None:
+def _add(counted: Tally, block: Block, line: float) -> None:
     outcomes = {arm: record.outcome for arm, record in block.items()}
     _leaks(counted, outcomes)
     if not _whole(outcomes):
@@ -154,15 +186,15 @@ def _add(counted: Tally, block: Block) -> None:
     _controls(counted, outcomes)
     outside_void, inside_void = _void(outcomes, "outside"), _void(outcomes, "inside")
     if not outside_void:
-        counted.outside_alone.add(block[Arm.OUTSIDE])
+        counted.outside_alone.add(block[Arm.OUTSIDE], line)
     if not inside_void:
-        counted.inside_alone.add(block[Arm.INSIDE])
+        counted.inside_alone.add(block[Arm.INSIDE], line)
     if isinstance(inside, Unsupported):
         return
     if outside_void or inside_void:
         counted.voids[outside_void or inside_void] += 1
         return
-    _pair(counted, block)
+    _pair(counted, block, line)
 
 
 def _leaks(counted: Tally, outcomes: Mapping[Arm, Outcome]) -> None:
@@ -204,10 +236,10 @@ def _void(outcomes: Mapping[Arm, Outcome], side: str) -> str:
     return ""
 
 
-def _pair(counted: Tally, block: Block) -> None:
+def _pair(counted: Tally, block: Block, line: float) -> None:
     outside, inside = block[Arm.OUTSIDE], block[Arm.INSIDE]
-    counted.outside.add(outside)
-    counted.inside.add(inside)
+    counted.outside.add(outside, line)
+    counted.inside.add(inside, line)
     out, within = isinstance(outside.outcome, Success), isinstance(inside.outcome, Success)
     if out is not within:
         counted.discordant.append(within)

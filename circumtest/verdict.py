@@ -48,7 +48,7 @@ def outside(count: Count, policy: str) -> ArmFinding:
     """
     finding = inside(count)
     if finding.state is ArmState.FAILS and policy != OPEN:
-        return ArmFinding(ArmState.RESTRICTED, finding.rate, finding.death)
+        return ArmFinding(ArmState.RESTRICTED, finding.rate, finding.death, finding.mos)
     return finding
 
 
@@ -56,7 +56,7 @@ def inside(count: Count) -> ArmFinding:
     """The inside arm."""
     interval = wilson(count.successes, count.n)
     rate = Rate(count.successes, count.n, interval.low, interval.high)
-    return ArmFinding(state(count.successes, count.n), rate, count.death())
+    return ArmFinding(state(count.successes, count.n), rate, count.death(), count.mos)
 
 
 # ------------------------------------------------------------------ before any claim
@@ -122,8 +122,12 @@ def claim(
     many blocks would do.
     """
     without, within = arms[0].state, arms[1].state
-    if _degrades(tally, arms):
-        return Verdict(VerdictKind.DEGRADES)
+    if _spoilt(tally.inside):
+        if not _spoilt(tally.outside, sure=False):
+            return Verdict(VerdictKind.DEGRADES)
+        if without is ArmState.RESTRICTED:
+            # Sound that nobody would bear brings no call back, even where it is a little better.
+            return Verdict(VerdictKind.DOES_NOT_BYPASS)
     match without, within:
         case ArmState.WORKS, ArmState.WORKS:
             return Verdict(VerdictKind.NOT_NEEDED)
@@ -142,17 +146,17 @@ def _shown(margin: float, p_adjusted: float) -> bool:
     return margin > 0 and p_adjusted <= ALPHA
 
 
-def _degrades(tally: Tally, arms: tuple[ArmFinding, ArmFinding]) -> bool:
-    """Inside, calls are set up and then carry too little sound, as they do not outside."""
-    out, within = arms
-    if within.state is not ArmState.FAILS or within.death is None:
-        return False
-    same = out.state is ArmState.RESTRICTED and 2 * tally.outside.lossy > _failures(tally.outside)
-    return 2 * tally.inside.lossy > _failures(tally.inside) and not same
+def _spoilt(count: Count, *, sure: bool = True) -> bool:
+    """Whether calls are set up and then carry too little sound, or sound that nobody would bear.
 
-
-def _failures(count: Count) -> int:
-    return count.n - count.successes
+    They fail for it (`lossy`), or succeed below the line (`dull`): most calls that are not good are
+    of these, and the good ones are surely the fewer; unless `sure`, not surely the more.
+    """
+    good = count.successes - count.dull
+    bad = count.n - good
+    fate = state(good, count.n)
+    few = fate is ArmState.FAILS if sure else fate is not ArmState.WORKS
+    return few and 2 * (count.lossy + count.dull) > bad
 
 
 def _undecided(tally: Tally, family_alpha: float, *, early: bool) -> Verdict:

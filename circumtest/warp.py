@@ -10,11 +10,12 @@ import hmac
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from circumtest.media import Heard, Report
 from circumtest.model import Address
 from circumtest.script import Emit, Flow
-from circumtest.talker import Talker
+from circumtest.talker import Talker, Turns
 from circumtest.wire import rtp, stun, whatsapp
 from circumtest.wire.rtp import Frame
 
@@ -22,8 +23,8 @@ PAYLOAD = 160
 """Bytes of encrypted payload in a media packet: 20 ms at 64 kbit/s."""
 TIMESTAMP_STEP = 320
 """RTP clock ticks in 20 ms at 16 kHz."""
-MAX_CALLS = 512
-"""Calls that a relay remembers; the oldest is forgotten first."""
+MAX_CALLS = 2560
+"""Allocations that are remembered, five of them a call; the oldest is forgotten first."""
 MAX_TOKENS = 4096
 """Tokens whose holder it remembers."""
 
@@ -38,6 +39,7 @@ def media_key(secret: str, token: bytes, direction: str) -> bytes:
     return _derive(secret, direction, token)[: rtp.KEY]
 
 
+@lru_cache(MAX_TOKENS)
 def _derive(secret: str, purpose: str, token: bytes) -> bytes:
     return hmac.digest(secret.encode(), purpose.encode() + b"\0" + token, "sha512")
 
@@ -67,12 +69,11 @@ def unseal(data: bytes, key: bytes) -> tuple[int, Heard]:
 
 @dataclass(slots=True)
 class _Call:
-    """One caller's allocation at one relay: who he is, and the sound, once he wanted it."""
+    """One caller's allocation at one relay: who he is, and which stream is his."""
 
     token: bytes
     prefix: bytes
     ssrc: int | None = None
-    talker: Talker | None = None
 
 
 _NOBODY = Address("", 0)
@@ -85,6 +86,7 @@ class WarpRelay:
     def __init__(self, secret: str) -> None:
         self._secret = secret
         self._calls: dict[Flow, _Call] = {}
+        self._turns: Turns[Flow] = Turns()
         self._holders: dict[bytes, Address] = {}
 
     def receive(self, flow: Flow, data: bytes, now: float) -> Iterable[Emit]:
@@ -104,7 +106,7 @@ class WarpRelay:
         except ValueError:
             return ()
         if message.type == whatsapp.HANG_UP:
-            self._calls.pop(flow, None)
+            self._forget(flow)
             self._hold(token, _NOBODY)
             return ()
         self._admit(flow, token, message.tid[:8], stream, now)
@@ -112,15 +114,11 @@ class WarpRelay:
         return (Emit(flow, whatsapp.allocate_ok(message.tid, flow.remote, now, key)),)
 
     def timer(self) -> float | None:
-        return min((talker.due for _, talker in self._talking() if talker.due), default=None)
+        return self._turns.timer()
 
     def tick(self, now: float) -> Iterable[Emit]:
-        for flow, talker in tuple(self._talking()):
-            if (frame := talker.speak(now)) is not None:
-                yield Emit(flow, self._media(self._calls[flow], frame))
-
-    def _talking(self) -> Iterable[tuple[Flow, Talker]]:
-        return ((flow, call.talker) for flow, call in self._calls.items() if call.talker)
+        for flow, frame in self._turns.speak(now):
+            yield Emit(flow, self._media(self._calls[flow], frame))
 
     # -------------------------------------------------------------- who calls
 
@@ -139,14 +137,18 @@ class WarpRelay:
         self._hold(token, flow.remote)
         call = self._calls.get(flow)
         if call is None or call.token != token:
-            self._calls.pop(flow, None)
+            self._forget(flow)
             if len(self._calls) >= MAX_CALLS:
-                del self._calls[next(iter(self._calls))]
+                self._forget(next(iter(self._calls)))
             call = self._calls[flow] = _Call(token, prefix)
-        if call.talker:
-            call.talker.touch(now)
+        if talker := self._turns.get(flow):
+            talker.touch(now)
         if ssrc is not None:
             call.ssrc = ssrc
+
+    def _forget(self, flow: Flow) -> None:
+        self._calls.pop(flow, None)
+        self._turns.discard(flow)
 
     def _hold(self, token: bytes, holder: Address) -> None:
         self._holders.pop(token, None)
@@ -159,10 +161,10 @@ class WarpRelay:
         call = self._calls.get(flow)
         if call is None or message.attributes or message.tid[:8] != call.prefix:
             return ()
-        if call.talker:
-            call.talker.touch(now)
+        if talker := self._turns.get(flow):
+            talker.touch(now)
         elif call.ssrc is not None:
-            call.talker = Talker(now)
+            self._turns.add(flow, Talker(now))
         return (Emit(flow, whatsapp.pong(message.tid)),)
 
     # -------------------------------------------------------------- media
@@ -175,8 +177,8 @@ class WarpRelay:
             ssrc, heard = unseal(data, media_key(self._secret, call.token, "up"))
         except ValueError:
             return
-        if ssrc == call.ssrc and call.talker:
-            call.talker.hear(heard, now)
+        if ssrc == call.ssrc and (talker := self._turns.get(flow)):
+            talker.hear(heard, now)
 
     def _media(self, call: _Call, frame: Frame) -> bytes:
         ssrc = int.from_bytes(call.token[-4:])

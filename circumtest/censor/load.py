@@ -13,11 +13,21 @@ from typing import Any
 import msgspec
 
 from circumtest import configs
-from circumtest.censor.policy import Action, Confidence, Policy, Rule, Scope, Signature
-from circumtest.censor.signatures import SIGNATURES
+from circumtest.censor.policy import (
+    FLOW_MEMORY,
+    Action,
+    Confidence,
+    Policy,
+    Rule,
+    Scope,
+    Signature,
+    Way,
+)
+from circumtest.censor.signatures import ALL
 from circumtest.errors import ConfigError
 from circumtest.registry import convert, suggest
 
+MILLI = 1000
 _ID = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
@@ -29,6 +39,8 @@ class _RuleTable(msgspec.Struct, frozen=True):
     action: Action
     scope: Scope
     after: int = 0
+    seconds: float = 0.0
+    direction: Way = Way.BOTH
 
 
 class _PolicyTable(msgspec.Struct, frozen=True):
@@ -83,19 +95,23 @@ def _rule(raw: Mapping[str, Any], where: str, place: str) -> Rule:
         raise ConfigError(where, f"{place}, key `match`", "matches nothing", _known_signatures())
     if table.after < 0:
         raise ConfigError(where, f"{place}, key `after`", "is less than 0", "a number of packets")
+    if not 0 <= table.seconds < FLOW_MEMORY or table.seconds * MILLI % 1:
+        right = f"0 to {FLOW_MEMORY - 1:.0f}, in steps of 0.001"
+        raise ConfigError(where, f"{place}, key `seconds`", "is out of range", right)
     match = tuple(_signature(name, where, place) for name in table.match)
-    return Rule(table.id, match, table.action, table.scope, table.after)
+    rest = (table.after, table.seconds, table.direction)
+    return Rule(table.id, match, table.action, table.scope, *rest)
 
 
 def _signature(name: str, where: str, place: str) -> Signature:
-    if name not in SIGNATURES:
+    if name not in ALL:
         problem = f"no signature is called {name!r}"
-        raise ConfigError(where, f"{place}, key `match`", problem, suggest(name, SIGNATURES))
-    return SIGNATURES[name]
+        raise ConfigError(where, f"{place}, key `match`", problem, suggest(name, ALL))
+    return ALL[name]
 
 
 def _known_signatures() -> str:
-    return f"known: {', '.join(sorted(SIGNATURES))}"
+    return f"known: {', '.join(sorted(ALL))}"
 
 
 def _refuse_unknown(table: Mapping[str, Any], cls: Any, where: str, place: str) -> None:

@@ -20,11 +20,14 @@ from circumtest.censor.policy import (
     Rule,
     Scope,
     Shape,
+    Way,
 )
 
 TABLE = "circumtest"
 UDP_HEADER = 8
 """Bytes; `udp length` counts them."""
+SIDES = {Way.UP: "client", Way.DOWN: "backbone"}
+"""The censor's links by which packets of either direction come in."""
 _PREFIX = "hits-"
 _FAMILIES = {4: "ip", 6: "ip6"}
 
@@ -82,8 +85,12 @@ def _range(low: int, high: int, *, hexadecimal: bool = False) -> str:
 def _rule(rule: Rule) -> Iterable[str]:
     yield f"counter {counter_of(rule.id)} {{ }}"
     if rule.scope is Scope.FLOW:
-        yield from _memory(rule)
-    yield from _chain(f"act-{rule.id}", [_action(rule)])
+        yield from _memory(f"-{rule.id}", FLOW_MEMORY)
+    if rule.seconds:
+        yield from _memory(f"-begun-{rule.id}", FLOW_MEMORY)
+        yield from _memory(f"-young-{rule.id}", rule.seconds)
+        yield from _chain(f"age-{rule.id}", _age(rule))
+    yield from _chain(f"act-{rule.id}", [*_spared(rule), _action(rule)])
     found = "learn" if rule.scope is Scope.FLOW else "act"
     if rule.scope is Scope.FLOW:
         yield from _chain(f"learn-{rule.id}", _learn(rule))
@@ -92,18 +99,46 @@ def _rule(rule: Rule) -> Iterable[str]:
         for signature in rule.match
         for shape in signature.shapes
     ]
+    aged = [f"jump age-{rule.id}"] if rule.seconds else []
     known = _known(rule) if rule.scope is Scope.FLOW else []
-    yield from _chain(f"match-{rule.id}", [*known, *matches])
+    yield from _chain(f"match-{rule.id}", [*aged, *known, *matches])
 
 
-def _memory(rule: Rule) -> Iterable[str]:
+def _memory(name: str, seconds: float) -> Iterable[str]:
     for version in _FAMILIES:
         address = f"ipv{version}_addr"
         yield (
-            f"set flows{version}-{rule.id} {{ "
+            f"set flows{version}{name} {{ "
             f"type {address} . inet_service . {address} . inet_service . inet_proto; "
-            f"flags dynamic,timeout; timeout {FLOW_MEMORY:.0f}s; size {MAX_FLOWS}; }}"
+            f"flags dynamic,timeout; timeout {round(seconds * 1000)}ms; size {MAX_FLOWS}; }}"
         )
+
+
+def _age(rule: Rule) -> list[str]:
+    """When a flow began: for as long as it is young it is in a set whose elements nobody renews."""
+    lines = []
+    for version in _FAMILIES:
+        begun = f"@flows{version}-begun-{rule.id}"
+        lines += [
+            f"{tuple_} {begun} update {begun} {{ {tuple_} }} return"
+            for tuple_ in (_tuple(version, "s", "d"), _tuple(version, "d", "s"))
+        ]
+    for version in _FAMILIES:
+        tuple_, young = _tuple(version, "s", "d"), f"@flows{version}-young-{rule.id}"
+        begun = f"@flows{version}-begun-{rule.id}"
+        lines.append(f"add {young} {{ {tuple_} }} add {begun} {{ {tuple_} }} return")
+    return lines
+
+
+def _spared(rule: Rule) -> list[str]:
+    """What ends the action before it begins: a flow that is still young."""
+    if not rule.seconds:
+        return []
+    return [
+        f"{tuple_} @flows{version}-young-{rule.id} return"
+        for version in _FAMILIES
+        for tuple_ in (_tuple(version, "s", "d"), _tuple(version, "d", "s"))
+    ]
 
 
 def _known(rule: Rule) -> list[str]:
@@ -130,6 +165,8 @@ def _tuple(version: int, one: str, other: str) -> str:
 
 def _action(rule: Rule) -> str:
     parts = []
+    if rule.direction in SIDES:
+        parts.append(f'iifname "{SIDES[rule.direction]}"')
     if rule.after:
         parts.append(f"ct packets > {rule.after}")
     match rule.action:

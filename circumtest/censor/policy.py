@@ -26,12 +26,16 @@ PERMILLE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One packet at the censor: `payload` is the layer 4 payload, b"" for a bare TCP segment."""
+    """One packet at the censor: `payload` is the layer 4 payload, b"" for a bare TCP segment.
+
+    `upwards` is whether it comes from the client's side.
+    """
 
     transport: Transport
     source: Address
     destination: Address
     payload: bytes
+    upwards: bool = True
 
 
 class Verdict(Enum):
@@ -58,6 +62,17 @@ class Scope(StrEnum):
 
     PACKET = "packet"
     FLOW = "flow"
+
+
+class Way(StrEnum):
+    """Which packets meet the action: those from the client's side, those towards it, or both."""
+
+    UP = "up"
+    DOWN = "down"
+    BOTH = "both"
+
+    def includes(self, packet: Packet) -> bool:
+        return self is Way.BOTH or (self is Way.UP) is packet.upwards
 
 
 # ------------------------------------------------------------------ what is recognised
@@ -166,7 +181,9 @@ class Rule:
     """Packets that match any of `match` (or flows that had one) meet `action`.
 
     `after` is the number of packets of the flow, both directions together, that pass before the
-    action begins; the packet itself counts, as in the kernel's `ct packets`.
+    action begins; the packet itself counts, as in the kernel's `ct packets`.  `seconds` is how long
+    after the flow's first packet it begins.  Packets of the other direction than `direction` are
+    recognised and counted like all others, and pass.
     """
 
     id: str
@@ -174,6 +191,8 @@ class Rule:
     action: Action
     scope: Scope
     after: int = 0
+    seconds: float = 0.0
+    direction: Way = Way.BOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +225,16 @@ class Memory:
 
     def __init__(self, size: int = MAX_FLOWS) -> None:
         self._size = size
-        self._flows: OrderedDict[Key, tuple[float, int]] = OrderedDict()
+        self._flows: OrderedDict[Key, tuple[float, float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._flows)
 
-    def get(self, key: Key, now: float) -> int | None:
+    def get(self, key: Key, now: float) -> float | None:
         self._expire(now)
         return self._flows[key][1] if key in self._flows else None
 
-    def put(self, key: Key, number: int, now: float) -> bool:
+    def put(self, key: Key, number: float, now: float) -> bool:
         """Remember, and begin the time anew; False when there is no room for another flow."""
         self._expire(now)
         if key not in self._flows and len(self._flows) >= self._size:
@@ -244,6 +263,7 @@ class Censor:
         self._random = Random(seed)
         self._counts = Memory()
         self._flows = {rule.id: Memory() for rule in policy.rules}
+        self._begun = {rule.id: Memory() for rule in policy.rules}
 
     def judge(self, packet: Packet, now: float) -> Verdict:
         key = flow_of(packet)
@@ -260,15 +280,24 @@ class Censor:
             self._counts.put(key, count, now)
         return Verdict.DROP
 
-    def _guilty(self, packet: Packet, key: Key, count: int, now: float) -> Iterator[Rule]:
+    def _guilty(self, packet: Packet, key: Key, count: float, now: float) -> Iterator[Rule]:
         for rule in self._rules:
-            if self._concerns(rule, packet, key, now) and count > rule.after:
+            old = self._old_enough(rule, key, now)
+            concerns = self._concerns(rule, packet, key, now) and rule.direction.includes(packet)
+            if concerns and old and count > rule.after:
                 match rule.action:
                     case Drop():
                         yield rule
                     case Lose() as lose:
                         if self._random.randrange(PERMILLE) < lose.permille:
                             yield rule
+
+    def _old_enough(self, rule: Rule, key: Key, now: float) -> bool:
+        if not rule.seconds:
+            return True
+        begun = self._begun[rule.id].get(key, now)
+        first = now if begun is None else begun
+        return self._begun[rule.id].put(key, first, now) and now - first >= rule.seconds
 
     def _concerns(self, rule: Rule, packet: Packet, key: Key, now: float) -> bool:
         matched = any(signature.matches(packet) for signature in rule.match)

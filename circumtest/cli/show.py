@@ -10,7 +10,7 @@ from circumtest.model import Arm, Cell, Failure, Invalid, Success, Trial, Unsupp
 from circumtest.report import FORMS, Form
 from circumtest.report.rows import ABSENT, Table
 
-HEADS = ("cell", "arm", "ok", "failed", "other", "median s", "how they ended")
+HEADS = ("cell", "arm", "ok", "failed", "other", "median s", "MOS", "how they ended")
 
 
 @click.command(name="show")
@@ -60,6 +60,8 @@ def _rows(trials: list[Trial]) -> list[tuple[str, ...]]:
 def _row(cell: Cell, arm: Arm, trials: list[Trial]) -> tuple[str, ...]:
     outcomes = [trial.record.outcome for trial in trials]
     ok = [trial.record.seconds for trial in trials if isinstance(trial.record.outcome, Success)]
+    media = [one.mos for trial in trials for one in trial.record.media]
+    sound = [mos for mos in media if mos is not None]
     failed = sum(isinstance(outcome, Failure) for outcome in outcomes)
     ends: Counter[str] = Counter()
     for outcome in outcomes:
@@ -77,5 +79,6 @@ def _row(cell: Cell, arm: Arm, trials: list[Trial]) -> tuple[str, ...]:
         str(failed),
         str(len(trials) - len(ok) - failed),
         f"{median(ok):.3f}" if ok else ABSENT,
+        f"{median(sound):.1f}" if sound else ABSENT,
         ", ".join(f"{end} ×{n}" for end, n in ends.most_common()) or ABSENT,
     )

@@ -8,7 +8,6 @@ them.  It refuses to resolve names.
 """
 
 import asyncio
-import ctypes
 import errno
 import socket
 import struct
@@ -34,8 +33,6 @@ _RECVERR = {
     socket.AF_INET: (socket.IPPROTO_IP, _IP_RECVERR),
     socket.AF_INET6: (socket.IPPROTO_IPV6, _IPV6_RECVERR),
 }
-_UNSPECIFIED = bytes(16)  # a sockaddr of family AF_UNSPEC
-_libc = ctypes.CDLL(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +76,14 @@ def family(remote: Address) -> socket.AddressFamily:
 def open_udp(netns: Netns, remote: Address, sink: Sink, device: str = "") -> "UdpConn":
     """An unconnected UDP socket.  Raises OSError when there is no route to `remote`."""
     version = family(remote)
+    with netns.socket(version, socket.SOCK_DGRAM) as asking:
+        # Connecting asks for the route.  Not with the channel's own socket: one of IPv6 that is
+        # freed again (connect to AF_UNSPEC) still hears only whom it was connected to.
+        _bind_to(asking, device)
+        asking.connect(remote)
     sock = netns.socket(version, socket.SOCK_DGRAM)
     try:
         _bind_to(sock, device)
-        # Connecting asks for the route; the socket is then freed again, to talk to others too.
-        sock.connect(remote)
-        _libc.connect(sock.fileno(), _UNSPECIFIED, len(_UNSPECIFIED))
-        _bind_to(sock, device)  # which freeing it has undone (__udp_disconnect)
         sock.setsockopt(*_RECVERR[version], 1)
     except OSError:
         sock.close()

@@ -133,7 +133,9 @@ def matrices(findings: Findings) -> tuple[Table, ...]:
                     if (cell.policy, cell.target) == (policy, target)
                     and cell.handshake == handshake.name
                 ]
-                rows.append((handshake.name, _outside(here), *(_verdict(one) for one in here)))
+                line = findings.outline.mos
+                verdicts = (_verdict(one, line) for one in here)
+                rows.append((handshake.name, _outside(here, line), *verdicts))
             title = policy if target == "lab" else f"{policy}, {target}"
             table = Table(title, ("handshake", "outside", *tunnels), tuple(rows))
             tables.append(_turned(table) if len(tunnels) > WIDE else table)
@@ -146,13 +148,13 @@ def _turned(table: Table) -> Table:
     return Table(table.title, ("tunnel", *heads[1:]), tuple(rows))
 
 
-def _outside(here: list[Comparison]) -> str:
+def _outside(here: list[Comparison], line: float) -> str:
     """The outside arm of a row, from the cell that has most pairs of it."""
     played = [one for one in here if one.outside.rate.n]
     if not played:
         return "?"
     best = max(played, key=lambda one: one.outside.rate.n)
-    return _arm(best.outside)
+    return _arm(best.outside) + _sound(best.outside, line)
 
 
 def _arm(arm: ArmFinding) -> str:
@@ -160,14 +162,23 @@ def _arm(arm: ArmFinding) -> str:
     return f"{arm.state}{at}"
 
 
-def _verdict(one: Comparison) -> str:
+def _sound(arm: ArmFinding, line: float) -> str:
+    """The opinion of the sound, where it is a bad one and the arm's death does not tell."""
+    if arm.mos is None or arm.mos >= line or arm.state is not ArmState.WORKS:
+        return ""
+    return f", MOS {arm.mos:.1f}"
+
+
+def _verdict(one: Comparison, line: float) -> str:
     if one.verdict.kind is VerdictKind.UNSUPPORTED:
         return ABSENT
     if one.verdict.kind is VerdictKind.CONTEXT:
         return str(one.verdict.reason)
     if one.verdict.kind is VerdictKind.CONTROL_OK:
         return "ok"
-    return str(one.verdict)
+    if one.verdict.kind is VerdictKind.DEGRADES and one.inside.mos is not None:
+        return f"{one.verdict}, MOS {one.inside.mos:.1f}"
+    return f"{one.verdict}{_sound(one.inside, line)}"
 
 
 # ------------------------------------------------------------------ the long table
@@ -175,7 +186,16 @@ def _verdict(one: Comparison) -> str:
 
 def long(findings: Findings) -> Table:
     """A row a cell with its numbers."""
-    heads = ("cell", "outside", "inside", "inside − outside", "p", "verdict", "where it died")
+    heads = (
+        "cell",
+        "outside",
+        "inside",
+        "inside − outside",
+        "p",
+        "verdict",
+        "MOS",
+        "where it died",
+    )
     return Table("all cells", heads, tuple(_numbers(one) for one in findings.comparisons))
 
 
@@ -194,8 +214,15 @@ def _numbers(one: Comparison) -> tuple[str, ...]:
         _difference(one.difference) if one.pairs else ABSENT,
         f"{p:.2g}" if one.pairs else ABSENT,
         str(one.verdict),
+        _opinions(one),
         "; ".join(died) or ABSENT,
     )
+
+
+def _opinions(one: Comparison) -> str:
+    """The median opinions of the sound outside and inside."""
+    both = [ABSENT if arm.mos is None else f"{arm.mos:.1f}" for arm in (one.outside, one.inside)]
+    return ABSENT if both == [ABSENT, ABSENT] else " / ".join(both)
 
 
 def _rate(rate: Rate) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import random
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,6 +31,7 @@ from circumtest.censor.policy import (
     Shape,
     Signature,
     Verdict,
+    Way,
     octets,
 )
 from circumtest.censor.signatures import SIGNATURES
@@ -112,11 +114,14 @@ class Wire:
 
 @asynccontextmanager
 async def wire() -> AsyncIterator[Wire]:
-    """Three namespaces in a row: 192.0.2.2, the censor, 203.0.113.2, and the same in IPv6."""
+    """Three namespaces in a row: 192.0.2.2, the censor, 203.0.113.2, and the same in IPv6.
+
+    The censor's links are called as the lab's: by them it knows directions.
+    """
     async with AsyncExitStack() as stack:
         names = ("client", "censor", "server")
         client, censor, server = [await stack.enter_async_context(Netns.new(n)) for n in names]
-        for side, (end, link) in enumerate(((client, "in"), (server, "out"))):
+        for side, (end, link) in enumerate(((client, "client"), (server, "backbone"))):
             await censor.veth(link, end, "eth0")
             for version, width in WIDTHS.items():
                 await censor.address(link, f"{GATES[version][side]}/{width}")
@@ -149,6 +154,11 @@ def rules(*names: str, scope: Scope, action: Action | None = None, after: int = 
     return Policy("made", "", (), Confidence.GUESSED, made)
 
 
+def one_rule(rule: Rule) -> Policy:
+    """A policy with this rule."""
+    return Policy("made", "", (), Confidence.GUESSED, (rule,))
+
+
 def up(payload: bytes, version: int, port: int = 40000, remote: int = 3478) -> Packet:
     """From the client."""
     mine, theirs = HOSTS[version]
@@ -158,7 +168,7 @@ def up(payload: bytes, version: int, port: int = 40000, remote: int = 3478) -> P
 def down(payload: bytes, version: int, port: int = 40000, remote: int = 3478) -> Packet:
     """From the server, on the same flow."""
     there = up(payload, version, port, remote)
-    return Packet(Transport.UDP, there.destination, there.source, payload)
+    return Packet(Transport.UDP, there.destination, there.source, payload, upwards=False)
 
 
 def on_a_wire(test: Callable[[Wire], Awaitable[None]]) -> None:
@@ -221,6 +231,46 @@ def test_after_counts_both_directions_from_the_first_packet_that_passed(version:
     ]
     packets = [packet for part in voice for packet in part]
     on_a_wire(lambda it: same(it, rules("stun", scope=Scope.FLOW, after=25), packets))
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+@pytest.mark.parametrize("way", list(Way))
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_direction_is_the_client_s_side_or_the_other(
+    version: int, way: Way, scope: Scope
+) -> None:
+    """Hellos and data both ways, on a flow that begins up and one that begins down."""
+    hello, packets = SAMPLES["stun"], []
+    for port, order in ((40000, (up, down)), (40001, (down, up))):
+        for payload in (hello, b"data", hello, b"more"):
+            packets += [make(payload, version, port) for make in order]
+    (whole,) = rules("stun", scope=scope).rules
+    on_a_wire(lambda it: same(it, one_rule(replace(whole, direction=way)), packets))
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_an_action_begins_so_long_after_the_flow_s_first_packet(version: int) -> None:
+    """A busy flow passes for that long, and from then on nothing of it; a new one passes."""
+    (whole,) = rules("stun", scope=Scope.FLOW).rules
+    seconds = 0.4
+
+    async def test(it: Wire) -> None:
+        await apply(it.censor, one_rule(replace(whole, seconds=seconds)))
+        begun = time.monotonic()
+        sent = 0
+        while not (await hits(it.censor))["stun"]:
+            it.send((up, down)[sent % 2](SAMPLES["stun"], version))
+            sent += 1
+        assert time.monotonic() - begun >= seconds
+        dropped = (await hits(it.censor))["stun"]
+        await it.settle(sent - dropped)
+        assert it.arrived.total() == sent - dropped > 1
+        it.send(down(b"data", version))
+        it.send(up(SAMPLES["stun"], version, port=40001))
+        await it.settle(sent - dropped + 1)
+        assert (await hits(it.censor))["stun"] == dropped + 1
+
+    on_a_wire(test)
 
 
 def test_a_flow_that_is_always_dropped_is_counted_anew() -> None:

@@ -7,9 +7,11 @@ from circumtest.model import (
     Arm,
     Cause,
     Cell,
+    Direction,
     Failure,
     Invalid,
     Level,
+    Media,
     Outcome,
     Record,
     Role,
@@ -35,6 +37,12 @@ MESSAGE = HandshakeOutline(
 )
 
 
+def sounding(mos: float, outcome: Outcome = OK) -> Record:
+    """A call with sound of that opinion, up; down it is perfect."""
+    up, down = Direction(80, 70, 10, mos=mos), Direction(80, 80, 0, mos=4.4)
+    return Record(outcome, 1.6, media=(Media(1.6, 50, up, down),))
+
+
 def outline(
     *tunnels: str, policies: tuple[str, ...] = ("ru",), blocks: int = 12, early: bool = False
 ) -> Outline:
@@ -56,8 +64,8 @@ def outline(
 
 def trials(
     cell: Cell,
-    outside: Sequence[Outcome],
-    inside: Sequence[Outcome],
+    outside: Sequence[Outcome | Record],
+    inside: Sequence[Outcome | Record],
     controls: tuple[Outcome, Outcome] = (OK, OK),
 ) -> list[Trial]:
     """A block for each outcome; all controls of an arm end alike."""
@@ -69,5 +77,6 @@ def trials(
             (Arm.OUTSIDE_CONTROL, controls[0]),
             (Arm.INSIDE_CONTROL, controls[1]),
         ):
-            made.append(Trial(cell, block, arm, 0.0, Record(outcome, 0.1)))
+            record = outcome if isinstance(outcome, Record) else Record(outcome, 0.1)
+            made.append(Trial(cell, block, arm, 0.0, record))
     return made

@@ -2,13 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import pytest
 
+from circumtest import emodel
 from circumtest.errors import HandshakeFailed
-from circumtest.media import MAX_SEQ, Beat, Ear, Heard, Report, media
+from circumtest.media import Beat, Heard, Report, media
 from circumtest.model import Address, Cause, Media, Stage, Transport
 from circumtest.script import Arrival, Channel, Enter, Note, Now, Recv, Script, Send
 
@@ -31,7 +32,7 @@ class Leg:
         return Send(self.channel, f"{seq} {at!r}".encode(), REMOTE)
 
     def decode(self, arrival: Arrival) -> Iterable[Heard]:
-        if arrival.channel == self.channel and isinstance(arrival.data, bytes):
+        if arrival.channel.id == self.channel.id and isinstance(arrival.data, bytes):
             seq, sent_at, *report = arrival.data.decode().split()
             told = Report(int(report[0]), int(report[1]), 0.0, 0.0, None, 0.0) if report else None
             yield Heard(int(seq), float(sent_at), told)
@@ -80,7 +81,7 @@ class World:
         packet = (channel, int(data.split()[0]), self.now - self.start)
         self.sent.append(packet)
         if (delay := self._carry(packet)) is not None:
-            self.push(FAR if channel == NEAR else NEAR, data, self.now + delay)
+            self.push(FAR if channel.id == NEAR.id else NEAR, data, self.now + delay)
 
     def push(self, channel: Channel, data: bytes | Cause, at: float) -> None:
         """Let something arrive at a time."""
@@ -110,7 +111,7 @@ def failed(world: World) -> tuple[Stage, Cause, str]:
 
 def up(packet: Packet) -> bool:
     """Whether a packet goes from the caller to the callee."""
-    return packet[0] == NEAR
+    return packet[0].id == NEAR.id
 
 
 def test_what_all_arrives_is_counted_and_timed() -> None:
@@ -213,24 +214,72 @@ def test_packets_still_in_flight_at_the_end_are_waited_for() -> None:
     assert (report.up.lost, report.down.lost) == (0, 0)
 
 
-def test_doubles_are_counted_once() -> None:
-    """A network may deliver twice."""
-    ear = Ear()
-    for seq in (0, 1, 1, 0, 3, MAX_SEQ, -1):
-        ear.hear(seq, seq / 50, 10.0 + seq / 50)
-
-    assert (ear.received, ear.highest) == (3, 3)
+# ------------------------------------------------------------------ what people would say of it
 
 
-def test_jitter_is_that_of_rfc_3550() -> None:
-    """By hand: transit differences of 10 and 20 ms, each moving the estimate by a sixteenth."""
-    ear = Ear()
-    for sent_at, at in ((0.0, 5.0), (0.02, 5.03), (0.04, 5.03)):
-        ear.hear(round(sent_at * 50), sent_at, at)
+def test_what_all_arrives_sounds_as_well_as_the_codec_allows() -> None:
+    """50 ms each way and a packet of 20 ms cost next to nothing."""
+    report = call(World(lambda _: DELAY))
 
-    first = 0.01 / 16
-    assert ear.jitter == pytest.approx(first + (0.02 - first) / 16)
-    assert ear.gap == pytest.approx(0.03)
+    for way in (report.up, report.down):
+        assert (way.late, way.burst, way.burst_ratio) == (0, 0, 1.0)
+        assert way.mos is not None
+        assert 4.3 < way.mos < 4.5
+    assert report.mos == min(report.up.mos or 0, report.down.mos or 0)
+
+
+def test_the_opinion_is_of_the_direction_that_lost() -> None:
+    """8 of 80 packets, in two runs of four: a ratio of 4 * 0.9, and the call's is the worse one."""
+    lost = {20, 21, 22, 23, 50, 51, 52, 53}
+    report = call(World(lambda packet: None if up(packet) and packet[1] in lost else DELAY))
+
+    assert (report.up.burst, report.up.burst_ratio) == (4, 3.6)
+    assert report.up.mos == pytest.approx(emodel.mos(0.1, 3.6, DELAY + 0.02), abs=0.01)
+    assert report.mos == report.up.mos
+    assert (report.down.burst, report.down.burst_ratio) == (0, 1.0)
+
+
+def test_long_delay_is_heard() -> None:
+    """A second each way loses nothing and is no conversation."""
+    report = call(World(lambda _: 1.0))
+
+    assert (report.up.lost, report.up.late) == (0, 0)
+    assert report.mos is not None
+    assert report.mos < 2.6
+
+
+def third_late(packet: Packet) -> float:
+    """Every third packet up takes 0.3 s longer."""
+    return DELAY + (0.3 if up(packet) and packet[1] % 3 == 2 else 0.0)
+
+
+def test_packets_that_come_too_late_to_be_played_are_as_good_as_lost() -> None:
+    """None is lost, and the opinion is that of losing a third."""
+    report = call(World(third_late))
+
+    assert (report.up.lost, report.up.late, report.up.burst) == (0, 26, 1)
+    assert report.mos is not None
+    assert report.mos < 2.2
+
+
+def test_over_a_stream_it_is_lateness_that_spoils_a_call() -> None:
+    """Nothing is lost there, and a call of which a third comes too late is none all the same."""
+    near = replace(NEAR, transport=Transport.TCP)
+    world = World(third_late)
+    with pytest.raises(HandshakeFailed, match="lost or late") as caught:
+        world.run(media(Leg(near), Leg(FAR), seconds=1.6))
+
+    assert (world.stages[-1], caught.value.cause) == (Stage.MEDIA_UP, Cause.LOSSY)
+
+
+def test_silence_to_the_end_is_the_longest_run() -> None:
+    """Also where it was never broken by another packet."""
+    world = World(lambda packet: None if up(packet) and packet[1] >= 25 else DELAY)
+    failed(world)
+    (report,) = world.notes
+
+    assert report.up.burst == 55
+    assert report.mos == report.up.mos
 
 
 def test_keep_alives_are_sent_in_between() -> None:
@@ -280,6 +329,26 @@ class Reporting(World):
         seq = int(arrival.data)
         told = f"{seq} {self.start + seq / 50!r} {len(known)} {max(known, default=-1)}"
         return Arrival(NEAR, told.encode(), REMOTE, arrival.at)
+
+
+def test_a_far_end_that_does_not_say_how_losses_were_spread_has_them_by_chance() -> None:
+    """The longest run is then unknown, and the opinion is that of random loss."""
+    report = alone(Reporting(lambda seq: seq % 10 != 3, always))
+
+    assert (report.up.lost, report.up.burst, report.up.burst_ratio) == (8, None, None)
+    assert report.up.mos == pytest.approx(emodel.mos(0.1, 1.0, 0.02), abs=0.01)
+
+
+def test_what_is_made_of_an_arrival_is_sent_at_once() -> None:
+    """A check of consent is answered in the middle of the sound."""
+    world = World(lambda _: DELAY)
+
+    def answer(arrival: Arrival) -> Iterable[Send]:
+        if arrival.channel == NEAR and world.now > world.start + 1 and not world.other:
+            yield Send(NEAR, b"consent", REMOTE)
+
+    world.run(media(Leg(NEAR), Leg(FAR), seconds=1.6, answer=answer))
+    assert [data for _, data in world.other] == [b"consent"]
 
 
 def alone(world: World) -> Media:
@@ -342,6 +411,19 @@ def test_when_reports_stop_the_way_up_is_known_so_far_and_no_further() -> None:
     up_, down = world.notes[0].up, world.notes[0].down
     assert (up_.lost, up_.silent_after) == (0, None)
     assert (down.received, down.silent_after) == (25, 25)
+
+
+def test_a_report_that_came_before_the_end_says_nothing_of_what_was_sent_behind_it() -> None:
+    """Nearly nothing comes down: that is told, and no loss of the way up is made of it.
+
+    But for what was in flight, since nothing told here how long that takes.
+    """
+    world = Reporting(always, lambda seq: seq in (0, 30, 60))
+    with pytest.raises(HandshakeFailed) as caught:
+        alone(world)
+
+    assert (world.stages[-1], caught.value.cause) == (Stage.MEDIA_DOWN, Cause.LOSSY)
+    assert (world.notes[0].up.lost or 0) <= 2 * DELAY * 50
 
 
 def test_an_uplink_that_had_frozen_before_the_reports_stopped_is_told() -> None:

@@ -172,3 +172,68 @@ def test_a_bug_in_a_script_goes_up() -> None:
 
     with pytest.raises(ZeroDivisionError):
         played(wrong(), Loop())
+
+
+def waiting_twice() -> Script[None]:
+    """Waits for what never comes, each time for less long than the time before."""
+    yield from enter(Stage.BINDING)
+    channel = yield from open_udp(REMOTE)
+    start = yield from now()
+    yield from send(channel, b"x")
+    assert (yield from recv(start + 60)) is not None
+    assert (yield from recv(start + 0.02)) is None
+    assert (yield from recv(start + 0.03)) is None
+
+
+def test_a_shorter_wait_after_a_longer_one_is_kept() -> None:
+    """The timer of a wait that ended early is used again, and not trusted blindly."""
+    assert played(waiting_twice(), Loop()).outcome == Success()
+
+
+def test_a_play_that_is_cancelled_closes_what_it_opened_and_hears_no_more() -> None:
+    """What arrives afterwards drives nothing."""
+    sinks: list[Sink] = []
+    opening = asyncio.Event()
+
+    class Watched(Loop):
+        async def open(
+            self, transport: Transport, remote: Address, sink: Sink, timeout: float
+        ) -> Conn:
+            sinks.append(sink)
+            opening.set()
+            return await super().open(transport, remote, sink, timeout)
+
+    path = Watched()
+
+    def endless() -> Script[None]:
+        yield from enter(Stage.BINDING)
+        yield from open_udp(REMOTE)
+        yield from recv((yield from now()) + 60)
+        raise AssertionError("driven on")
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(play(endless(), path))
+        await opening.wait()
+        await asyncio.sleep(0)
+        task.cancel()
+        sinks[0](b"at the same moment", REMOTE)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        sinks[0](b"afterwards", REMOTE)
+
+    asyncio.run(cancelled())
+    assert len(path.closed) == 1
+
+
+def test_what_a_script_raises_by_mistake_goes_up() -> None:
+    """Also when it does so in the middle of an arrival."""
+
+    def broken() -> Script[None]:
+        yield from enter(Stage.BINDING)
+        channel = yield from open_udp(REMOTE)
+        yield from send(channel, b"x")
+        yield from recv((yield from now()) + 5)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        played(broken(), Loop())

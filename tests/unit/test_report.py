@@ -7,7 +7,7 @@ from circumtest.finding import Findings
 from circumtest.model import Cell
 from circumtest.report import render
 from circumtest.report.rows import WIDE, matrices
-from tests.unit.runs import CALL, MESSAGE, OK, SILENT, outline, trials
+from tests.unit.runs import CALL, MESSAGE, OK, SILENT, outline, sounding, trials
 
 FINDINGS = compare(
     outline("none", "wireguard"),
@@ -44,6 +44,22 @@ def test_the_long_table_has_rates_and_intervals() -> None:
 
     assert "0/12 [0.00, 0.24]" in text
     assert "+1.00" in text
+
+
+def test_a_bad_opinion_of_the_sound_is_shown_where_it_matters() -> None:
+    """Beside `degrades`, and beside what works and sounds badly all the same; never a good one."""
+    good, dull, cell = sounding(4.1), sounding(2.4), Cell("wireguard", "call", "lab", "ru")
+    for outside, inside, words in (
+        (good, dull, ("works ", "degrades, MOS 2.4")),
+        (dull, dull, ("works, MOS 2.4", "not-needed, MOS 2.4")),
+        (good, good, ("works ", "not-needed")),
+    ):
+        found = compare(outline("wireguard"), trials(cell, [outside] * 12, [inside] * 12))
+        text = render(found, "text")
+        assert all(one in text for one in words)
+        assert ("MOS" in text) is (dull in (outside, inside))
+        opinions = " / ".join(f"{one.media[0].up.mos:.1f}" for one in (outside, inside))
+        assert opinions in render(found, "text", long=True)
 
 
 def test_many_tunnels_are_rows() -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from circumtest.compare import compare
 from circumtest.finding import Comparison
-from circumtest.model import Cell, Outcome
+from circumtest.model import Cell, Outcome, Record
 from tests.unit.runs import (
     DOWN,
     LATE,
@@ -15,6 +16,7 @@ from tests.unit.runs import (
     SILENT,
     WRONG_EXIT,
     outline,
+    sounding,
     trials,
 )
 
@@ -22,8 +24,8 @@ N = 12
 
 
 def judged(
-    outside: Sequence[Outcome],
-    inside: Sequence[Outcome],
+    outside: Sequence[Outcome | Record],
+    inside: Sequence[Outcome | Record],
     controls: tuple[Outcome, Outcome] = (OK, OK),
     tunnel: str = "wireguard",
     policy: str = "ru",
@@ -53,6 +55,48 @@ def judged(
 def test_the_table_of_verdicts(outside: Outcome, inside: Outcome, verdict: str) -> None:
     """Outside against inside, when all blocks are alike."""
     assert str(judged([outside] * N, [inside] * N).verdict) == verdict
+
+
+GOOD, DULL = sounding(4.1), sounding(2.4)
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside", "verdict"),
+    [
+        (GOOD, DULL, "degrades"),
+        (SILENT, DULL, "degrades"),
+        (GOOD, GOOD, "not-needed"),
+        (DULL, DULL, "not-needed"),
+        (LOSSY, DULL, "does-not-bypass"),
+        (LOSSY, LOSSY, "does-not-bypass"),
+        (LOSSY, GOOD, "bypasses"),
+        (DULL, GOOD, "not-needed"),
+    ],
+)
+def test_sound_below_the_line_is_told_though_the_call_succeeded(
+    outside: Outcome | Record, inside: Outcome | Record, verdict: str
+) -> None:
+    """Inside though not outside; and what is spoilt on both sides is not called brought back."""
+    found = judged([outside] * N, [inside] * N)
+
+    assert str(found.verdict) == verdict
+    assert found.inside.mos == (inside.media[0].mos if isinstance(inside, Record) else None)
+
+
+def test_a_few_dull_calls_degrade_nothing() -> None:
+    """A third of them is unclear; eleven of twelve are enough."""
+    some = judged([GOOD] * N, [DULL] * 4 + [GOOD] * 8)
+    most = judged([GOOD] * N, [DULL] * 11 + [GOOD])
+
+    assert str(some.verdict) != "degrades"
+    assert str(most.verdict) == "degrades"
+
+
+def test_sound_that_the_player_itself_made_late_is_no_ones_opinion() -> None:
+    """A busy machine is no network."""
+    late = replace(DULL, lag=0.3)
+
+    assert str(judged([GOOD] * N, [late] * N).verdict) == "not-needed"
 
 
 def test_nothing_is_restricted_where_the_control_fails_too() -> None:

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from circumtest.model import Address, Cause, Transport
-from circumtest.netns import Netns
+from circumtest.netns import Links, Netns
 from circumtest.path import Conn
 from circumtest.path.direct import BACKLOG, DirectPath
 from circumtest.process import run
 
 HOSTS = ("127.0.0.1", "::1")
+OTHERS = ("2001:db8::1", "2001:db8::2")
 
 
 class Inbox:
@@ -47,13 +48,22 @@ def listener(netns: Netns, host: str, kind: int) -> tuple[socket.socket, Address
     return sock, Address(*sock.getsockname()[:2])
 
 
-@pytest.mark.parametrize("host", HOSTS)
-def test_one_udp_channel_talks_to_several_remotes(host: str) -> None:
+def two_addresses(links: Links) -> None:
+    """Give a namespace the addresses OTHERS."""
+    for one in OTHERS:
+        links.address("lo", f"{one}/128")
+
+
+@pytest.mark.parametrize(
+    ("host", "other"), [*((host, host) for host in HOSTS), ("127.0.0.1", "127.0.0.2"), OTHERS]
+)
+def test_one_udp_channel_talks_to_several_remotes(host: str, other: str) -> None:
     """Each datagram goes where it is sent, and each answer says whom it came from."""
 
     async def test(netns: Netns, path: DirectPath, inbox: Inbox) -> None:
+        await netns.configure(two_addresses)
         first, here = listener(netns, host, socket.SOCK_DGRAM)
-        second, there = listener(netns, host, socket.SOCK_DGRAM)
+        second, there = listener(netns, other, socket.SOCK_DGRAM)
         conn = await path.open(Transport.UDP, here, inbox, 1)
         for sock, remote in ((first, here), (second, there)):
             conn.send(b"to %d" % remote.port, remote)

@@ -6,7 +6,7 @@ import pytest
 
 from circumtest import configs
 from circumtest.censor.load import policy
-from circumtest.censor.policy import Drop, Lose, Scope
+from circumtest.censor.policy import Drop, Lose, Scope, Way
 from circumtest.errors import ConfigError
 
 HEAD = 'summary = "s"\nconfidence = "guessed"\nevidence = []\n'
@@ -47,6 +47,14 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
     assert len(it.rules) == 4
 
 
+def test_a_rule_may_name_everything_one_way_and_a_time(tmp_path: Path) -> None:
+    """What tests of bad networks are made of is written like any other rule."""
+    own = tmp_path / "mine.toml"
+    own.write_text(HEAD + RULE.replace("stun", "any") + 'seconds = 22\ndirection = "down"\n')
+    (rule,) = policy(str(own)).rules
+    assert (rule.match[0].name, rule.seconds, rule.direction) == ("any", 22.0, Way.DOWN)
+
+
 BAD = {
     "sumary = 1": ("key `sumary`", "did you mean 'summary'"),
     HEAD + RULE.replace("stun", "stn"): ("[[rule]] 1, key `match`", "did you mean 'stun'"),
@@ -58,6 +66,9 @@ BAD = {
     HEAD + RULE.replace('"drop"', '"drop", p = 2'): ("[[rule]] 1, key `action`", "`p`"),
     HEAD + RULE.replace("packet", "host"): ("[[rule]] 1, key `scope`", "host"),
     HEAD + RULE + "after = -1\n": ("[[rule]] 1, key `after`", "less than 0"),
+    HEAD + RULE + "seconds = 120\n": ("[[rule]] 1, key `seconds`", "0 to 119"),
+    HEAD + RULE + "seconds = 0.00001\n": ("[[rule]] 1, key `seconds`", "steps of 0.001"),
+    HEAD + RULE + 'direction = "left"\n': ("[[rule]] 1, key `direction`", "left"),
     HEAD + RULE + 'after = "x"\n': ("[[rule]] 1, key `after`", "int"),
     HEAD + RULE.replace('"r"', '"Bad id"'): ("[[rule]] 1, key `id`", "Bad id"),
     HEAD + RULE.replace('["stun"]', "[]"): ("[[rule]] 1, key `match`", "known: "),

@@ -2,14 +2,26 @@
 
 import random
 import re
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circumtest.censor.load import policy
 from circumtest.censor.nft import expression, ruleset
-from circumtest.censor.policy import Bits, Packet, Shape, octets
-from circumtest.censor.signatures import SIGNATURES
+from circumtest.censor.policy import (
+    Bits,
+    Confidence,
+    Drop,
+    Packet,
+    Policy,
+    Rule,
+    Scope,
+    Shape,
+    Way,
+    octets,
+)
+from circumtest.censor.signatures import ALL, SIGNATURES
 from circumtest.model import Address, Transport
 
 SHAPES = [shape for signature in SIGNATURES.values() for shape in signature.shapes]
@@ -119,6 +131,40 @@ def test_loss_and_the_packets_before_it_are_written_into_the_action() -> None:
     text = ruleset(policy("ru-calls-2025-08"))
     line = "ct packets > 25 numgen random mod 1000 < 600 counter name hits-whatsapp-call-loss drop"
     assert line in text
+
+
+ANYTHING = (ALL["any"],)
+
+
+def made(**fields: Any) -> str:
+    """The ruleset of one rule about everything."""
+    rule = Rule("it", ANYTHING, Drop(), Scope.FLOW, **fields)
+    return ruleset(Policy("p", "", (), Confidence.GUESSED, (rule,)))
+
+
+def test_a_direction_is_the_link_that_a_packet_came_in_by() -> None:
+    """The client's, or the backbone's, as the lab has them."""
+    assert 'iifname "client" counter name hits-it drop' in made(direction=Way.UP)
+    assert 'iifname "backbone" ct packets > 3 counter' in made(direction=Way.DOWN, after=3)
+    assert "iifname" not in made()
+
+
+def test_seconds_are_the_life_of_an_element_that_nobody_renews() -> None:
+    """A flow is young while it is in that set; when it began is remembered as flows are."""
+    text = made(seconds=2.5)
+    assert "timeout 2500ms" in text
+    assert "update @flows4-begun-it" in text
+    assert "update @flows4-young-it" not in text
+    assert "add @flows4-young-it" in text
+    assert "young" not in made()
+
+
+def test_everything_is_every_datagram_and_every_segment() -> None:
+    """Without a look at what is in it."""
+    assert [expression(shape) for shape in ALL["any"].shapes] == [
+        "meta l4proto udp",
+        "meta l4proto tcp",
+    ]
 
 
 def test_packet_scope_remembers_no_flows() -> None:

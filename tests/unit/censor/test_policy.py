@@ -1,5 +1,7 @@
 """The meaning of a policy: who is recognised, for how long, and what is dropped."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from circumtest.censor.policy import (
     Shape,
     Signature,
     Verdict,
+    Way,
     flow_of,
     octets,
 )
@@ -136,6 +139,53 @@ def test_loss_is_as_probable_as_it_says_and_comes_from_the_seed() -> None:
     ]
     assert abs(runs[0].count(Verdict.DROP) - 3500) < 4 * (5000 * 0.7 * 0.3) ** 0.5
     assert runs[0] == runs[1] != runs[2]
+
+
+def towards_the_client(payload: bytes) -> Packet:
+    """From the server, on its way to the client's side."""
+    return Packet(Transport.UDP, SERVER, CLIENT, payload, upwards=False)
+
+
+def judge_of(**fields: Any) -> Censor:
+    """A censor that drops flows that say hello, with a rule's other fields."""
+    rule = Rule("it", (SIGNATURE,), Drop(), Scope.FLOW, **fields)
+    return Censor(Policy("p", "", (), Confidence.GUESSED, (rule,)), 1)
+
+
+def test_a_direction_is_acted_on_and_the_other_one_passes() -> None:
+    """Recognised by a hello of either direction."""
+    for first in (up(HELLO), towards_the_client(HELLO)):
+        for way, drops in ((Way.UP, (True, False)), (Way.DOWN, (False, True))):
+            judge = judge_of(direction=way)
+            judge.judge(first, 0.0)
+            verdicts = [judge.judge(p, 0.1) for p in (up(DATA), towards_the_client(DATA))]
+            assert tuple(v is Verdict.DROP for v in verdicts) == drops
+
+
+def test_packets_of_the_direction_that_passes_are_counted_all_the_same() -> None:
+    """With after = 2 the third packet is the first to be dropped, and only if it goes down."""
+    judge = judge_of(direction=Way.DOWN, after=2)
+    packets = [up(HELLO), up(DATA), up(DATA), towards_the_client(DATA)]
+    verdicts = [judge.judge(packet, 0.0) for packet in packets]
+    assert verdicts == [Verdict.PASS] * 3 + [Verdict.DROP]
+
+
+def test_an_action_may_begin_so_many_seconds_after_the_flow_s_first_packet() -> None:
+    """Whatever was said first, and however busy it was meanwhile."""
+    judge = judge_of(seconds=22.0)
+    assert judge.judge(up(DATA), 0.0) is Verdict.PASS
+    for at in range(1, 22):
+        assert judge.judge(up(HELLO), float(at)) is Verdict.PASS
+    assert judge.judge(down(DATA), 22.0) is Verdict.DROP
+    assert judge.judge(up(DATA, port=40001), 22.5) is Verdict.PASS
+
+
+def test_a_flow_that_was_silent_for_two_minutes_is_young_again() -> None:
+    """As in the kernel, which has forgotten it."""
+    judge = judge_of(seconds=5.0)
+    judge.judge(up(HELLO), 0.0)
+    assert judge.judge(up(HELLO), 6.0) is Verdict.DROP
+    assert judge.judge(up(HELLO), 6.0 + FLOW_MEMORY) is Verdict.PASS
 
 
 @pytest.mark.parametrize("probability", [0.0, 1.0, 1.5, -0.1, 0.0005, 0.1234])

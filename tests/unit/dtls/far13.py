@@ -1,7 +1,8 @@
 """A far half of DTLS 1.3 that is as small as a test of the near one needs.
 
-No program should use it: it takes everything that our client sends for granted.  The real far half
-is a browser's, in `tests/lab/test_outsiders_dtls.py`.
+No program should use it: it takes everything that our client sends for granted, and says whatever
+a test wants.  It shares no ladder with `circumtest.dtls.server`, so that an error of one is none of
+the other; a browser's far half is met in `tests/lab/test_outsiders_dtls.py`.
 """
 
 from random import Random

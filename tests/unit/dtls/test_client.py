@@ -10,6 +10,8 @@ from circumtest import dtls, identity
 from circumtest.dtls import Endpoint, Shape
 from circumtest.dtls.client import MAX_COOKIES, Client
 from circumtest.dtls.flight import Piece
+from circumtest.dtls.openssl import OpenSsl
+from circumtest.dtls.server import Server
 from circumtest.errors import HandshakeFailed
 from circumtest.model import Cause
 from circumtest.wire.dtls import (
@@ -47,8 +49,13 @@ def near(shape: Shape = Shape.LIBWEBRTC, seed: int = 1, pinned: bytes | None = P
 
 
 def far() -> Endpoint:
-    """The callee's, who knows his caller."""
-    return dtls.server(CALLEE, dtls.fingerprint(identity.public_key("caller")))
+    """The callee's, who knows his caller, and no DTLS but 1.2."""
+
+    class Older(Server):
+        def _choose(self, hello: Record) -> OpenSsl:
+            return OpenSsl(self._own, self._peer, server=True)
+
+    return Older(CALLEE, dtls.fingerprint(identity.public_key("caller")), Random(2))
 
 
 def agreed(one: Endpoint, two: Endpoint) -> bool:

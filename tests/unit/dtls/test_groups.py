@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import mlkem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circumtest.dtls.groups import P256, P384, X25519, X25519MLKEM768, share
+from circumtest.dtls.groups import P256, P384, X25519, X25519MLKEM768, answer, share
 
 ALL = (P256, P384, X25519, X25519MLKEM768)
 
@@ -33,6 +33,16 @@ def test_a_hybrid_agrees_on_both_of_its_secrets() -> None:
     assert agreed == secret + classic.agree(ours.public[1184:])
 
 
+@pytest.mark.parametrize("group", ALL)
+def test_a_server_answers_a_share_with_its_own_and_the_secret(group: int) -> None:
+    """In the hybrid with a ciphertext, which nobody can draw twice."""
+    ours = share(group, Random(1))
+    public, secret = answer(group, ours.public, Random(2))
+
+    assert ours.agree(public) == secret
+    assert (answer(group, ours.public, Random(2)) == (public, secret)) == (group != X25519MLKEM768)
+
+
 def test_an_unknown_group_is_a_value_error() -> None:
     """Who chooses one has chosen what was not offered."""
     with pytest.raises(ValueError, match="0x0019"):
@@ -45,5 +55,11 @@ def test_garbage_for_a_share_is_a_value_error(group: int, data: bytes) -> None:
     ours = share(group, Random(1))
     with suppress(ValueError):
         ours.agree(data)
+    with suppress(ValueError):
+        answer(group, data, Random(2))
+    with suppress(ValueError):
+        answer(group, data * 13, Random(2))
     with pytest.raises(ValueError):
         ours.agree(bytes(len(ours.public)))
+    with pytest.raises(ValueError):
+        answer(group, bytes(len(ours.public)), Random(2))

@@ -25,7 +25,7 @@ def near(secret: str = "callee") -> Endpoint:
 
 
 def far(secret: str = "caller") -> Endpoint:
-    """The callee's."""
+    """The callee's, as it is used: nothing reaches OpenSSL before a hello is whole."""
     return dtls.server(CALLEE, dtls.fingerprint(identity.public_key(secret)))
 
 

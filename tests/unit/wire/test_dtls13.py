@@ -65,6 +65,8 @@ def test_the_other_messages_are_read() -> None:
     assert dtls13.certificate_request(b"\1c" + packed) == (b"c", extensions)
     assert dtls13.certificate_verify(b"\4\3\0\1s") == (0x0403, b"s")
     assert dtls13.server_share(b"\0\x1d\0\2ab") == (0x1D, b"ab")
+    shares = b"\0\x0a\0\x1d\0\2ab\0\x17\0\0"
+    assert list(dtls13.client_shares(shares)) == [(0x1D, b"ab"), (0x17, b"")]
 
 
 @given(
@@ -78,6 +80,7 @@ def test_the_other_messages_are_read() -> None:
             dtls13.certificates,
             dtls13.certificate_verify,
             dtls13.server_share,
+            lambda data: list(dtls13.client_shares(data)),
         )
     ),
     st.one_of(
