@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from circumtest.censor.policy import Judge, Packet, Verdict
+from circumtest.censor.load import policy
+from circumtest.censor.policy import Censor, Judge, Packet, Verdict
 from circumtest.dtls import Shape
 from circumtest.handshakes.meet_call import MeetCall
 from circumtest.handshakes.webrtc import Webrtc
 from circumtest.model import Cause, Failure, Level, Record, Stage, Success, Transport
 from circumtest.script import Emit, Flow
 from circumtest.simulate import START, far_end, simulate
-from circumtest.wire import ice, stun
+from circumtest.wire import dtls13, ice, stun
+from circumtest.wire.dtls import V12, V13
 
 CALLS: dict[str, Any] = {
     "webrtc": Webrtc,
@@ -108,15 +110,47 @@ def test_a_call_that_nobody_hinders_succeeds(call: str, level: Level, version: i
 @pytest.mark.parametrize("shape", list(Shape))
 @pytest.mark.parametrize("call", ["webrtc", "meet"])
 def test_every_shape_of_hello_leads_to_keys(call: str, shape: Shape) -> None:
-    """The far half is OpenSSL."""
-    assert play(call, clienthello=shape).outcome == Success()
+    """In DTLS 1.3 where it is offered; the far half of DTLS 1.2 is OpenSSL."""
+    record, versions = agreed(call, shape)
+
+    assert record.outcome == Success()
+    assert versions == {V13 if shape is Shape.CHROMIUM else V12}
+
+
+def agreed(call: str, shape: Shape, censor: Judge | None = None) -> tuple[Record, set[int]]:
+    """A trial, and of which versions the sealed records were that a listener saw."""
+    seen: set[int] = set()
+
+    def watch(packet: Packet, at: float, number: int) -> bool:
+        if kind(packet) == "dtls":
+            for record in dtls13.records(packet.payload):
+                if isinstance(record, dtls13.Sealed):
+                    seen.add(V13)
+                elif record.epoch:
+                    seen.add(V12)
+        return censor is not None and censor.judge(packet, at + START) is Verdict.DROP
+
+    return play(call, Dropping(watch), clienthello=shape), seen
+
+
+@pytest.mark.parametrize("call", ["webrtc", "meet"])
+def test_dtls_1_3_passes_where_pions_hello_does_not(call: str) -> None:
+    """The field's observation of 2026: the censor looks for one hello of DTLS 1.2."""
+    rules = policy("ru-dtls-pion-2026")
+    pion, none = agreed(call, Shape.PION, Censor(rules, 5))
+    chromium, versions = agreed(call, Shape.CHROMIUM, Censor(rules, 5))
+
+    assert (died(pion), none) == ((Stage.DTLS, Cause.TIMEOUT), set())
+    assert (chromium.outcome, versions) == (Success(), {V13})
 
 
 @pytest.mark.parametrize("number", range(40))
+@pytest.mark.parametrize("shape", [None, Shape.CHROMIUM])
 @pytest.mark.parametrize("call", CALLS)
-def test_no_single_packet_is_indispensable(call: str, number: int) -> None:
+def test_no_single_packet_is_indispensable(call: str, shape: Shape | None, number: int) -> None:
     """Whichever is lost: checks are made again, flights are sent again, sound may lose one."""
-    record = play(call, Nth(number))
+    fields: dict[str, Any] = {} if shape is None else {"clienthello": shape}
+    record = play(call, Nth(number), **fields)
 
     assert record.outcome == Success(), number
 
