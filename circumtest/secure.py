@@ -26,6 +26,8 @@ MAX_FLOWS = 512
 MAX_RECORD = 1 << 14
 """Bytes of plaintext in a record (RFC 8446 5.1)."""
 
+_HANDSHAKE = b"\x16"  # the content type that TLS begins with (RFC 8446 5.1)
+
 
 class TlsStream:
     """The caller's half on a connected stream: like a `Stream`, but for what the network sees.
@@ -201,8 +203,9 @@ class TlsAnswerer:
             plain = _plain(session)
         except SSL.Error:
             self._sessions.pop(flow, None)
-            # Before it ever spoke TLS it may be meant for somebody else at the same place.
-            yield from [Emit(flow, b"", close=True)] if known else ()
+            # What never was TLS may be meant for somebody else at the same place.
+            if known or data[:1] == _HANDSHAKE:
+                yield Emit(flow, _pending(session), close=True)
             return
         if out := _pending(session):
             yield Emit(flow, out)
