@@ -208,7 +208,7 @@ def test_saying_more_to_who_has_gone_is_no_error() -> None:
 def test_a_hello_that_cannot_be_accepted_gets_an_alert_and_the_end() -> None:
     """TLS 1.0 is nobody else's, and silence would look like a censor."""
     hello = (
-        bytes.fromhex("16030100310100002d0301") + bytes(32) + bytes.fromhex("000004002f00350100")
+        bytes.fromhex("160301002f0100002b0301") + bytes(32) + bytes.fromhex("000004002f00350100")
     )
     emits = list(TlsAnswerer(Shout(), "s", "relay.test").receive(FLOW, hello, 0.0))
 
