@@ -166,7 +166,8 @@ class Callee:
         out: list[bytes] = []
         try:
             if call.endpoint is None:
-                call.endpoint = dtls.server(identity.certificate(self._secret, NAME))
+                own = identity.certificate(self._secret, NAME)
+                call.endpoint = dtls.server(own, rng=call.rng)
                 out += call.endpoint.start(now)
             out += call.endpoint.receive(data, now)
         except HandshakeFailed:

@@ -3,11 +3,12 @@
 `docs/dtls.md` says what of it is real.  TLS over streams is `circumtest.secure`'s.
 """
 
-from random import Random
+from random import Random, SystemRandom
 
 from circumtest.dtls.client import Client
 from circumtest.dtls.endpoint import Endpoint, SrtpKeys
 from circumtest.dtls.openssl import OpenSsl
+from circumtest.dtls.server import Server
 from circumtest.dtls.shapes import Shape, shaped
 from circumtest.dtls.signatures import fingerprint
 from circumtest.identity import Identity
@@ -27,9 +28,12 @@ def client(
     return Client(shaped(shape, rng), identity, peer_fingerprint, rng)
 
 
-def server(identity: Identity, peer_fingerprint: bytes | None = None) -> Endpoint:
-    """The half that answers hellos: DTLS 1.2 by OpenSSL, asking for the peer's certificate.
+def server(
+    identity: Identity, peer_fingerprint: bytes | None = None, rng: Random | None = None
+) -> Endpoint:
+    """The half that answers hellos, in DTLS 1.3 where one offers it, asking for a certificate.
 
-    It takes no cookies: who has not passed an ICE check is not to be handed to it.
+    It takes no cookies: who has not passed an ICE check is not to be handed to it.  `rng` is where
+    DTLS 1.3 has its chance from; OpenSSL has its own, and so has None.
     """
-    return OpenSsl(identity, peer_fingerprint, server=True)
+    return Server(identity, peer_fingerprint, rng or SystemRandom())

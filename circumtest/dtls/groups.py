@@ -23,7 +23,7 @@ _CURVES: dict[int, tuple[type[ec.EllipticCurve], int]] = {
         0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
     ),
 }
-_MLKEM_CIPHERTEXT = 1088
+_MLKEM_CIPHERTEXT, _MLKEM_KEY = 1088, 1184
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,21 @@ def share(group: int, rng: Random) -> Share:
     if group in _CURVES:
         return _curve(group, rng)
     raise ValueError(f"group {group:#06x} is not known here")
+
+
+def answer(group: int, theirs: bytes, rng: Random) -> tuple[bytes, bytes]:
+    """A server's share for a client's, and the secret that both have.
+
+    Raises ValueError for what is no share of `group`.
+    """
+    if group != X25519MLKEM768:
+        ours = share(group, rng)
+        return ours.public, ours.agree(theirs)
+    lattice, classic = theirs[:_MLKEM_KEY], _x25519(rng)
+    end = classic.agree(theirs[_MLKEM_KEY:])
+    # Encapsulating draws chance of its own: cryptography lets nobody choose it.
+    secret, ciphertext = mlkem.MLKEM768PublicKey.from_public_bytes(lattice).encapsulate()
+    return ciphertext + classic.public, secret + end
 
 
 def _x25519(rng: Random) -> Share:

@@ -89,6 +89,15 @@ def verify_data(suite: Suite, secret: bytes, transcript: bytes) -> bytes:
     return hmac.digest(key, transcript, suite.digest)
 
 
+SERVER, CLIENT = (b"TLS 1.3, %s CertificateVerify" % who for who in (b"server", b"client"))
+"""Who signs a transcript."""
+
+
+def signed(who: bytes, transcript: bytes) -> bytes:
+    """What a CertificateVerify of SERVER or CLIENT signs (RFC 8446 4.4.3)."""
+    return b" " * 64 + who + b"\0" + transcript
+
+
 def _next(suite: Suite, secret: bytes, material: bytes) -> bytes:
     salt = derive(suite, secret, b"derived", suite.hash(b""))
     return hmac.digest(salt, material, suite.digest)

@@ -19,7 +19,7 @@ from circumtest.dtls.keys12 import (
     record_seal,
     verify_data,
 )
-from circumtest.dtls.session import Ladder, Session
+from circumtest.dtls.session import ClientSession, Ladder
 from circumtest.wire.dtls import (
     CERTIFICATE,
     CERTIFICATE_REQUEST,
@@ -33,6 +33,7 @@ from circumtest.wire.dtls import (
     SERVER_KEY_EXCHANGE,
     USE_SRTP,
     Reader,
+    Record,
     ServerHello,
     vector,
 )
@@ -43,15 +44,15 @@ _NAMED_CURVE = 3
 class Twelve:
     """One climb; `opener` opens the server's records once there are keys."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ClientSession) -> None:
         self._session = session
         self._server: Protection | None = None
 
-    def open(self, kind: int, epoch: int, seq: int, body: bytes) -> bytes:
+    def open(self, record: Record) -> bytes:
         """What a sealed record says.  Raises ValueError for what was not sealed with our keys."""
-        if self._server is None or epoch != 1:
+        if self._server is None or record.epoch != 1:
             raise ValueError("a record of another epoch")
-        return self._server.open(kind, epoch << 48 | seq, body)
+        return self._server.open(record.kind, record.epoch << 48 | record.seq, record.body)
 
     def climb(self, theirs: ServerHello) -> Ladder:
         """From behind the ServerHello to the end.  Raises ValueError and HandshakeFailed."""

@@ -4,19 +4,18 @@ HelloRetryRequest, a client's certificate where the server asks for one, ACKs, S
 exporter.  It refuses tickets, early data, key updates and connection ids.
 """
 
-from collections import deque
 from dataclasses import replace
 
 from circumtest.dtls import groups, keys13, signatures
 from circumtest.dtls.endpoint import srtp_keys, srtp_size
 from circumtest.dtls.flight import Message, Piece, cut
-from circumtest.dtls.keys13 import SUITES, Protection, Suite
+from circumtest.dtls.keys13 import CLIENT, SERVER, SUITES, Suite, signed
 from circumtest.dtls.ladder12 import chosen_profile
-from circumtest.dtls.session import Climb, Ladder, Session
+from circumtest.dtls.records13 import DATA_EPOCH, HANDSHAKE_EPOCH, Records
+from circumtest.dtls.session import ClientSession, Climb, Ladder
 from circumtest.dtls.shapes import key_shares
 from circumtest.wire import dtls13
 from circumtest.wire.dtls import (
-    ACK,
     CERTIFICATE,
     CERTIFICATE_REQUEST,
     CERTIFICATE_VERIFY,
@@ -34,58 +33,23 @@ from circumtest.wire.dtls import (
     ServerHello,
     numbers,
 )
-from circumtest.wire.dtls13 import MAX_ACKS, RETRY, Sealed
-
-HANDSHAKE_EPOCH, DATA_EPOCH = 2, 3
-"""RFC 9147 6.1."""
-_SERVER = b"TLS 1.3, server CertificateVerify"
-_CLIENT = b"TLS 1.3, client CertificateVerify"
+from circumtest.wire.dtls13 import RETRY
 
 
-class Thirteen:
-    """One climb: opens the server's records, and acknowledges them."""
+class Thirteen(Records):
+    """One climb; it opens the server's records, too."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._opens: dict[int, Protection] = {}
-        self._seen: deque[tuple[int, int]] = deque(maxlen=MAX_ACKS)
-        self._speaks = 0
+    def __init__(self, session: ClientSession) -> None:
+        super().__init__(session)
+        self._session: ClientSession = session
         self._srtp: bytes | None = None
 
-    # -------------------------------------------------------------- records
-
-    def open(self, record: Sealed) -> tuple[int, int, bytes]:
-        """(content type, epoch, content).  Raises ValueError for what was not sealed with ours."""
-        for epoch, protection in self._opens.items():
-            if epoch & 3 == record.epoch:
-                kind, seq, content = protection.open(record)
-                if kind != ACK:
-                    self.saw(epoch, seq)
-                return kind, epoch, content
-        raise ValueError("a record of another epoch")
-
-    def saw(self, epoch: int, seq: int) -> None:
-        """Remember a record that an ACK would name."""
-        self._seen.append((epoch, seq))
-
-    def acknowledge(self) -> list[bytes]:
-        """An ACK of what has come of a flight (RFC 9147 7.1); nothing without keys to seal it."""
-        if not self._speaks or not self._seen:
-            return []
-        body = dtls13.pack_ack(sorted(set(self._seen)))
-        return [self._session.sender.record(self._speaks, ACK, body)]
-
-    def acknowledge_rest(self) -> list[bytes]:
-        """An ACK of what came behind the handshake, once."""
-        acknowledged = self.acknowledge()
-        self._seen.clear()
-        return acknowledged
-
-    def acknowledged(self, body: bytes) -> None:
-        """Take an ACK.  Raises ValueError when it is none."""
-        session = self._session
-        if session.sender.acknowledge(dtls13.unpack_ack(body)) and DATA_EPOCH in self._opens:
-            session.established = True
+    def acknowledged(self, body: bytes) -> bool:
+        """The ACK of our last flight is what says that everybody has the keys."""
+        over = super().acknowledged(body)
+        if over and DATA_EPOCH in self._opens:
+            self._session.established = True
+        return over
 
     # -------------------------------------------------------------- the ladder
 
@@ -107,10 +71,8 @@ class Thirteen:
             keys13.derive(suite, secret, label, self._hash(suite))
             for label in (b"c hs traffic", b"s hs traffic")
         )
-        self._opens[HANDSHAKE_EPOCH] = Protection(suite, his, HANDSHAKE_EPOCH)
-        session.use(HANDSHAKE_EPOCH, Protection(suite, ours, HANDSHAKE_EPOCH).seal)
+        self.use(HANDSHAKE_EPOCH, suite, his, ours)
         session.newest = True
-        self._speaks = HANDSHAKE_EPOCH
         session.flight(())  # our hello is answered; when this takes too long there is an ACK
         context = yield from self._authenticate(suite, his)
         self._finish(suite, secret, ours, context)
@@ -153,9 +115,9 @@ class Thirteen:
             context = _asked(message.body)
             message = yield from session.wait({epoch: (CERTIFICATE,)})
         der = session.check_certificate(dtls13.certificates(message.body))
-        signed = _signed(_SERVER, self._hash(suite))
+        said = signed(SERVER, self._hash(suite))
         message = yield from session.wait({epoch: (CERTIFICATE_VERIFY,)})
-        session.check_signature(der, *dtls13.certificate_verify(message.body), signed)
+        session.check_signature(der, *dtls13.certificate_verify(message.body), said)
         expected = keys13.verify_data(suite, secret, self._hash(suite))
         message = yield from session.wait({epoch: (FINISHED,)})
         if message.body != expected:
@@ -179,24 +141,17 @@ class Thirteen:
             chain = [signatures.certificate_der(session.own)]
             body = dtls13.pack_certificate(context, chain)
             flight += cut(session.message(CERTIFICATE, body, epoch))
-            signature = signatures.sign(session.own, _signed(_CLIENT, self._hash(suite)))
+            signature = signatures.sign(session.own, signed(CLIENT, self._hash(suite)))
             body = signatures.ECDSA_SHA256.to_bytes(2) + len(signature).to_bytes(2) + signature
             flight += cut(session.message(CERTIFICATE_VERIFY, body, epoch))
         done = keys13.verify_data(suite, ours, self._hash(suite))
         flight += cut(session.message(FINISHED, done, epoch))
-        self._opens[DATA_EPOCH] = Protection(suite, server, DATA_EPOCH)
-        session.use(DATA_EPOCH, Protection(suite, client, DATA_EPOCH).seal)
-        self._speaks = DATA_EPOCH
-        self._seen.clear()  # our flight says that all of the server's has come
+        self.use(DATA_EPOCH, suite, server, client)
+        self.forget()
         session.flight(flight)
 
     def _hash(self, suite: Suite) -> bytes:
         return suite.hash(b"".join(message.short() for message in self._session.transcript))
-
-
-def _signed(who: bytes, transcript: bytes) -> bytes:
-    """What a CertificateVerify signs (RFC 8446 4.4.3)."""
-    return b" " * 64 + who + b"\0" + transcript
 
 
 def _asked(body: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What the ladders of DTLS 1.2 and 1.3 climb on: a client's messages, keys and transcript.
+"""What the ladders of DTLS 1.2 and 1.3 climb on: a half's messages, keys and transcript.
 
 A ladder yields which messages may come next, by epoch, and is given the next one.  It refuses to
 know any ladder.
@@ -25,29 +25,17 @@ Ladder = Climb[None]
 
 
 class Session:
-    """A client between its first hello and its keys."""
+    """A half between the first hello and its keys."""
 
-    def __init__(
-        self,
-        hello: ClientHello,
-        shares: dict[int, Share],
-        own: Identity,
-        peer: bytes | None,
-        rng: Random,
-        sender: Sender,
-    ) -> None:
-        self.hello, self.shares, self.own, self.rng = hello, shares, own, rng
-        self.sender = sender
+    def __init__(self, own: Identity, peer: bytes | None, rng: Random, sender: Sender) -> None:
+        self.own, self.peer, self.rng, self.sender = own, peer, rng, sender
         self.transcript: list[Message] = []
         self.out: list[bytes] = []
         self.now = 0.0
         self.established = False
         self.keys: SrtpKeys | None = None
-        self.answered = False
-        """Whether a ServerHello has come: records say what was agreed on from then on."""
         self.newest = False
         """Whether DTLS 1.3 was agreed on, so that plain alerts and epochs are over."""
-        self._peer = peer
         self._seq = 0
 
     # -------------------------------------------------------------- sending and waiting
@@ -63,10 +51,6 @@ class Session:
         """Send these, and again until they are answered."""
         self.out += self.sender.begin(pieces, self.now)
 
-    def say_hello(self) -> None:
-        """Send our hello as it now is."""
-        self.flight(cut(self.message(CLIENT_HELLO, self.hello.pack()), MTU))
-
     def use(self, epoch: int, seal: Seal) -> None:
         """Seal what is sent in an epoch."""
         self.sender.seal(epoch, seal)
@@ -80,11 +64,47 @@ class Session:
             self.transcript.append(message)
         return message
 
+    # -------------------------------------------------------------- checks
+
+    def check_certificate(self, chain: Sequence[bytes]) -> bytes:
+        """The peer's own certificate, DER.  Raises HandshakeFailed WRONG_IDENTITY for another's."""
+        if not chain:
+            raise ValueError("a peer without a certificate")
+        shown = signatures.is_shown_by(self.peer or b"", chain[0])
+        if self.peer is not None and not shown:
+            raise HandshakeFailed(Cause.WRONG_IDENTITY, "another certificate than the peer's")
+        return chain[0]
+
+    def check_signature(self, der: bytes, scheme: int, signature: bytes, data: bytes) -> None:
+        """Raises HandshakeFailed WRONG_IDENTITY where the certificate's key did not sign."""
+        if not signatures.verified(der, scheme, signature, data):
+            raise HandshakeFailed(Cause.WRONG_IDENTITY, "he has not the key of his certificate")
+
+
+class ClientSession(Session):
+    """A client's: `hello` as it now is, and our halves of the agreements that it offers."""
+
+    def __init__(
+        self,
+        hello: ClientHello,
+        shares: dict[int, Share],
+        own: Identity,
+        peer: bytes | None,
+        rng: Random,
+        sender: Sender,
+    ) -> None:
+        super().__init__(own, peer, rng, sender)
+        self.hello, self.shares = hello, shares
+        self.answered = False
+        """Whether a ServerHello has come: records say what was agreed on from then on."""
+
+    def say_hello(self) -> None:
+        """Send our hello as it now is."""
+        self.flight(cut(self.message(CLIENT_HELLO, self.hello.pack()), MTU))
+
     def again_with(self, hello: ClientHello) -> None:
         """A second hello in place of the first."""
         self.hello = hello
-
-    # -------------------------------------------------------------- checks
 
     def accept(self, message: Message) -> ServerHello:
         """The ServerHello in a message, if it took something of what was offered."""
@@ -100,17 +120,3 @@ class Session:
             if kind not in offered:
                 raise ValueError(f"extension {kind:#06x} was not offered")
         return theirs
-
-    def check_certificate(self, chain: Sequence[bytes]) -> bytes:
-        """The peer's own certificate, DER.  Raises HandshakeFailed WRONG_IDENTITY for another's."""
-        if not chain:
-            raise ValueError("a peer without a certificate")
-        shown = signatures.is_shown_by(self._peer or b"", chain[0])
-        if self._peer is not None and not shown:
-            raise HandshakeFailed(Cause.WRONG_IDENTITY, "another certificate than the peer's")
-        return chain[0]
-
-    def check_signature(self, der: bytes, scheme: int, signature: bytes, data: bytes) -> None:
-        """Raises HandshakeFailed WRONG_IDENTITY where the certificate's key did not sign."""
-        if not signatures.verified(der, scheme, signature, data):
-            raise HandshakeFailed(Cause.WRONG_IDENTITY, "he has not the key of his certificate")

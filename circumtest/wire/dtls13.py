@@ -148,3 +148,12 @@ def server_share(body: bytes) -> tuple[int, bytes]:
     group, public = reader.number(2), reader.vector(2)
     reader.end()
     return group, public
+
+
+def client_shares(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """(group, public value) of a client's key_share, each.  Raises ValueError when it is none."""
+    reader = Reader(body)
+    shares = Reader(reader.vector(2))
+    reader.end()
+    while shares.more:
+        yield shares.number(2), shares.vector(2)

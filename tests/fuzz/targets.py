@@ -16,7 +16,7 @@ from typing import Any
 
 import dpkt
 
-from circumtest.dtls import Endpoint, Shape, client
+from circumtest.dtls import Endpoint, Shape, client, server
 from circumtest.identity import certificate
 from circumtest.model import Transport
 from circumtest.recording import capture
@@ -270,6 +270,7 @@ WIRE: dict[str, Target] = {
             dtls13.certificates,
             dtls13.certificate_verify,
             dtls13.server_share,
+            lambda data: list(dtls13.client_shares(data)),
         ),
         inputs(
             dtls13.header(2, 1, 20) + bytes(20),
@@ -388,6 +389,18 @@ def _client(shape: Shape) -> Endpoint:
     return client(shape, certificate(SECRET, "lab.example"), Random(1))
 
 
+def _server() -> Endpoint:
+    return server(certificate(SECRET, "lab.example"), rng=Random(1))
+
+
+def _hellos() -> Iterator[bytes]:
+    """Of either version, whole and a fragment of each."""
+    for shape in Shape:
+        hello = _client(shape).start(halves.NOW)
+        yield halves.join(hello)
+        yield halves.join([hello[0][:-1], *hello])
+
+
 def _captures() -> Iterator[bytes]:
     for name in ("plain_turn", "wg_plain", "tg_mtproto"):
         yield (DATA / f"{name}.pcap").read_bytes()
@@ -404,6 +417,7 @@ ROOMS: dict[str, Target] = {
         )
         for shape in Shape
     },
+    "dtls-server": Target(halves.endpoint(_server), _hellos, slow=True),
 }
 """What stands above the parsers and takes bytes as well: captures, TLS, DTLS."""
 

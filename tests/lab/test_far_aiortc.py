@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from circumtest.censor.enforce import apply
+from circumtest.censor.load import policy
 from circumtest.censor.policy import (
     Bits,
     Confidence,
@@ -87,17 +88,49 @@ def test_a_caller_that_does_not_choose_is_chosen_for(version: int) -> None:
     assert record.outcome == Success()
 
 
+async def answered(shape: Shape, version: int, censor: Policy | None = None) -> Record:
+    """What became of a call to our own far half, which speaks DTLS 1.3 with who offers it."""
+    handshake = Webrtc(clienthello=shape)
+    async with asyncio.timeout(TIMEOUT), lab() as town:
+        if censor is not None:
+            await apply(town.censor, censor)
+        target = await town.serve(handshake, "webrtc", version)
+        return await play(handshake.script(target, Random(1)), town.outside)
+
+
 @pytest.mark.parametrize("version", [4, 6])
-def test_our_own_far_half_is_as_good_a_peer(version: int) -> None:
+@pytest.mark.parametrize("shape", [Shape.OPENSSL, Shape.CHROMIUM])
+def test_our_own_far_half_is_as_good_a_peer(shape: Shape, version: int) -> None:
     """On real sockets, its signalling too: what the mirror serves."""
+    assert asyncio.run(answered(shape, version)).outcome == Success()
 
-    async def scene() -> Record:
-        handshake = Webrtc()
-        async with asyncio.timeout(TIMEOUT), lab() as town:
-            target = await town.serve(handshake, "webrtc", version)
-            return await play(handshake.script(target, Random(1)), town.outside)
 
-    assert asyncio.run(scene()).outcome == Success()
+@pytest.mark.parametrize("shape", [Shape.LIBWEBRTC, Shape.CHROMIUM])
+def test_a_censor_of_dtls_1_3_meets_only_who_offers_it(shape: Shape) -> None:
+    """By the unified header of sealed records (RFC 9147 4), which DTLS 1.2 has not."""
+    unified = Form(Transport.UDP, (Bits(0, 3, 1, 1),))
+    signature = Signature("unified", (unified,), "a test", Confidence.GUESSED)
+    rule = Rule("unified", (signature,), Drop(), Scope.PACKET)
+    censor = Policy("unified", "", (), Confidence.GUESSED, (rule,))
+
+    outcome = asyncio.run(answered(shape, 4, censor)).outcome
+
+    if shape is Shape.LIBWEBRTC:
+        assert outcome == Success()
+    else:
+        assert isinstance(outcome, Failure)
+        assert (outcome.stage, outcome.cause) == (Stage.DTLS, Cause.TIMEOUT)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_dtls_1_3_passes_where_pions_hello_does_not(version: int) -> None:
+    """As was seen in the field in 2026."""
+    censor = policy("ru-dtls-pion-2026")
+    pion = asyncio.run(answered(Shape.PION, version, censor)).outcome
+
+    assert isinstance(pion, Failure)
+    assert (pion.stage, pion.cause) == (Stage.DTLS, Cause.TIMEOUT)
+    assert asyncio.run(answered(Shape.CHROMIUM, version, censor)).outcome == Success()
 
 
 @pytest.mark.parametrize("shape", list(Shape))

@@ -237,6 +237,29 @@ def test_a_browser_agrees_in_dtls_1_3_whichever_datagram_is_lost() -> None:
     assert all(one["established"] for one in told)
 
 
+def test_a_browser_that_says_hello_agrees_with_our_server_in_dtls_1_3() -> None:
+    """Its hello has two fragments; with another group than its shares it is asked again."""
+    told = asyncio.run(browse(["server", "server-001d", "server-0017", "server-0018"]))
+
+    assert {(one["version"], one["ours"]) for one in told} == {("FEFC", "FEFC")}
+    assert {one["state"] for one in told} == {"connected"}
+    assert {one["profile"] for one in told} == {0x0001}
+    assert all(one["established"] for one in told)
+
+
+@pytest.mark.parametrize("who", ["server", "server-0017"])
+def test_our_server_and_a_browser_agree_whichever_datagram_is_lost(who: str) -> None:
+    """Of its hello, our retry, its second hello, our flight, its flight, our ACK."""
+    (whole,) = asyncio.run(browse([who]))
+    told = asyncio.run(browse([f"{who}:{lost}" for lost in range(whole["datagrams"])]))
+
+    assert len(told) >= 6
+    assert min(one["datagrams"] for one in told) > whole["datagrams"]
+    assert {one["version"] for one in told} == {"FEFC"}
+    assert {one["state"] for one in told} == {"connected"}
+    assert all(one["established"] for one in told)
+
+
 # ------------------------------------------------------------------ nDPI
 
 
