@@ -9,6 +9,7 @@ packet that it cannot authenticate is not media.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import floor
 from statistics import median
 from typing import NamedTuple, Protocol
 
@@ -139,6 +140,15 @@ def media(
     yield from _judge(up, down, session.broken)
 
 
+def next_slot(due: float, interval: float, now: float) -> float:
+    """When to send next, having sent at `now` what was due at `due`: the next slot of the same grid.
+
+    What was missed is not made up for in a burst, and many streams that one hiccup has held up do
+    not march in step ever after.
+    """
+    return due + interval * (max(0, floor((now - due) / interval)) + 1)
+
+
 class _Session:
     def __init__(
         self,
@@ -166,7 +176,7 @@ class _Session:
                 at = yield from now()
                 if at >= due:
                     yield from self._send(at)
-                    due = max(due + interval, at)  # late: one at once, then the schedule shifts
+                    due = next_slot(due, interval, at)
                 yield from self._keep_alive(beats, at)
                 wake = min([due, *beats])
             arrival = yield from recv(wake)

@@ -105,8 +105,9 @@ class Scene:
         elif naming := self.plan.naming(self.cell.handshake):
             handshake = self._named(naming, path, ground.provider)
         transport = handshake.listen.transport
-        if transport not in path.transports:
-            return Record(Unsupported(f"{path.name} does not carry {transport}"), 0.0)
+        for needed in (transport, *(place.transport for place in handshake.also)):
+            if needed not in path.transports:
+                return Record(Unsupported(f"{path.name} does not carry {needed}"), 0.0)
         rng = self.plan.rng(self.cell, block, arm)
         script = handshake.script(target, rng)
         return unless_overloaded(await play(script, path), transport)

@@ -11,7 +11,7 @@ from itertools import count
 from typing import Generic, TypeVar
 
 from circumtest.ear import Ear
-from circumtest.media import RATE, Heard
+from circumtest.media import RATE, Heard, next_slot
 from circumtest.wire.rtp import Frame
 
 QUIET = 75.0
@@ -53,8 +53,7 @@ class Talker:
         if now - self._last > QUIET or now - self.began > LONGEST:
             self.due = None
             return None
-        # Late: one packet at once, then the schedule shifts, as the caller's does.
-        self.due = max(self.due + 1 / RATE, now)
+        self.due = next_slot(self.due, 1 / RATE, now)
         ear = self.ear
         held = now - ear.last if ear.last is not None else 0.0
         told = (ear.received, ear.highest, ear.jitter, ear.gap, ear.sent_at, held)

@@ -21,6 +21,7 @@ Attributes = tuple[tuple[str, str], ...]
 
 _LINE = re.compile(r"([a-z])=(.*)")
 _TOKEN = r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+"
+_NAME = re.compile(r"(?=[A-Za-z0-9-]*[A-Za-z])[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){0,16}\.?")
 _ORIGIN = re.compile(r"(\S+) (\d{1,20}) (\d{1,20}) IN IP([46]) (\S+)")
 _CONNECTION = re.compile(r"IN IP([46]) (\S+?)(?:/\d{1,3}){0,2}")
 _MEDIA = re.compile(rf"({_TOKEN}) (\d{{1,5}})(?:/\d{{1,5}})? ([A-Za-z0-9/.\-]+)((?: {_TOKEN})+)")
@@ -59,7 +60,7 @@ class Media:
 class Session:
     """A whole description.
 
-    `origin` is the IP address of its maker (RFC 8866 5.2), `number` and `version` tell it from
+    `origin` is the IP address or the name of its maker (RFC 8866 5.2), `number` and `version` tell it from
     others of his; `connection` is an IP address or "".
     """
 
@@ -89,7 +90,7 @@ def pack(session: Session) -> bytes:
     """The description as it travels: CRLF behind every line."""
     lines = [
         "v=0",
-        f"o={session.user} {session.number} {session.version} {_address(session.origin)}",
+        f"o={session.user} {session.number} {session.version} {_maker(session.origin)}",
         f"s={session.name}",
         *([f"c={_address(session.connection)}"] if session.connection else []),
         "t=0 0",
@@ -119,7 +120,7 @@ def parse(data: bytes) -> Session:
     ends = [*starts, len(lines)][1:]
     connection, attributes = _section(lines[3 : starts[0] if starts else len(lines)])
     return Session(
-        _host(origin[5], origin[4]),
+        _origin(origin[5]),
         int(origin[2]),
         int(origin[3]),
         tuple(_medium(lines[start:end]) for start, end in zip(starts, ends, strict=True)),
@@ -155,6 +156,24 @@ def _lines(attributes: Attributes) -> list[str]:
 
 def _address(host: str) -> str:
     return f"IN IP{ip_address(host).version} {host}"
+
+
+def _maker(origin: str) -> str:
+    return f"IN IP4 {origin}" if _NAME.fullmatch(origin) else _address(origin)
+
+
+def _origin(text: str) -> str:
+    """Whatever agents write there: an address, one in brackets, or a name (RFC 8866 5.2).
+
+    Nothing is sent to it, so a version that does not fit it is no reason to give up a call.
+    """
+    bare = text.removeprefix("[").removesuffix("]")
+    try:
+        return str(ip_address(bare))
+    except ValueError:
+        if _NAME.fullmatch(bare):
+            return bare
+        raise
 
 
 def _split(line: str) -> tuple[str, str]:
