@@ -141,7 +141,7 @@ def media(
 
 
 def next_slot(due: float, interval: float, now: float) -> float:
-    """When to send next, having sent at `now` what was due at `due`: the next slot of the same grid.
+    """When to send next, having sent at `now` what was due at `due`: a later slot of that grid.
 
     What was missed is not made up for in a burst, and many streams that one hiccup has held up do
     not march in step ever after.

@@ -60,8 +60,8 @@ class Media:
 class Session:
     """A whole description.
 
-    `origin` is the IP address or the name of its maker (RFC 8866 5.2), `number` and `version` tell it from
-    others of his; `connection` is an IP address or "".
+    `origin` is the IP address or the name of its maker (RFC 8866 5.2), `number` and `version` tell
+    it from others of his; `connection` is an IP address or "".
     """
 
     origin: str
