@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from circumtest.doctor.findings import (
     ELSEWHERE,
     EXTRAS,
+    FAR_PROGRAMS,
     PROGRAMS,
     TUNNEL_PROGRAMS,
     Finding,
@@ -41,7 +42,7 @@ def examine() -> tuple[Finding, ...]:
     programs = [of_error(name, _program(name), lost) for name, lost in PROGRAMS.items()]
     others = [
         of_error(name, _program(name), lost, State.LIMITED)
-        for name, lost in TUNNEL_PROGRAMS.items()
+        for name, lost in (TUNNEL_PROGRAMS | FAR_PROGRAMS).items()
     ]
     extras = [
         of_error(f"extra {extra}", _extra(extra, package), lost, State.LIMITED)

@@ -126,6 +126,14 @@ TUNNEL_PROGRAMS = {
 }
 """What other tunnels need, and which of them are lost without it."""
 
+FAR_PROGRAMS = {
+    "turnserver": "no `turn`, `telegram-call-turn`, `signal-call` and `messenger-call` in the lab",
+    "kamailio": "no `sip` in the lab",
+    "baresip": "no `sip` in the lab",
+    "sipp": "no `sip` to SIPp in the lab",
+}
+"""Who is called in the lab, and which calls are lost without them but where `far = "own"`."""
+
 EXTRAS = {
     "ikev2": ("vici", "no `ikev2` tunnel"),
     "xray": ("Xray-core", "no `vless` tunnel with REALITY"),
@@ -134,8 +142,11 @@ EXTRAS = {
         "no `hysteria2`, `tuic`, `anytls`, `shadowtls` and `wireguard-userspace` tunnels,"
         " no Shadowsocks 2022",
     ),
+    "lab": ("aiortc", "no `webrtc` in the lab"),
+    "capture": ("dpkt", "no `circumtest capture`"),
+    "ndpi": ("nfstream", "`circumtest capture show` does not say what nDPI calls a flow"),
 }
-"""By the extra's name the package that it brings, and which tunnels are lost without it."""
+"""By the extra's name the package that it brings, and what is lost without it."""
 
 ELSEWHERE = Finding(
     "Linux",
