@@ -1,17 +1,21 @@
 """Calls at once with sound in both directions, all of them on one core: `calls.py [N...]`.
 
 For each number of calls: how many packets the harness itself lost (nothing else is there that could
-lose one), and how evenly it sends: by how much two packets of a call are not 20 ms apart.  It is
-bound to one core and the far end to another, both before whatever else the machine does where that
-is permitted.  Without numbers it goes up until it breaks.  Run inside the sandbox.
+lose one), and how evenly it sends: by how much two packets of a call are not 20 ms apart.  Beside
+it stands the floor: a bare event loop that sends and gets as many datagrams of that size, without
+protocol, script or seal; what it cannot do in the same minute is the machine's doing.  The harness
+is bound to one core and the far end to another, both before whatever else the machine does where
+that is permitted.  Without numbers it goes up until it breaks.  Run inside the sandbox.
 """
 
 import asyncio
 import gc
 import os
+import socket
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path as File
@@ -31,6 +35,10 @@ CALL = WhatsappCall(level=Level.STANDARD)
 BEGIN = 2.0
 """Seconds within which all calls are set up."""
 STEPS = (50, 100, 200, 250, 300, 350, 400)
+FLOOR = 5.0
+"""Seconds that the bare loop is looked at."""
+SIZE = 202
+"""Bytes of a datagram with sound."""
 LINE = 0.002
 """Seconds of jitter that one packet in a hundred may exceed."""
 
@@ -73,6 +81,8 @@ class Seen:
     lost: int
     late: float
     """The 99th percentile of the distance from 20 ms, in seconds."""
+    floor: float
+    """The same of the bare loop."""
     worst: float
     busy: float
     """The share of the core that was used."""
@@ -92,24 +102,65 @@ async def round_of(calls: int, netns: Netns) -> Seen:
         await asyncio.sleep(rng.uniform(0, BEGIN))
         return await play(CALL.script(target, rng), watched)  # type: ignore[arg-type]
 
+    floor = off_time(await bare(calls, netns))
     begun, used = time.perf_counter(), time.process_time()
     records = await asyncio.gather(*(one(number) for number in range(calls)))
     busy = (time.process_time() - used) / (time.perf_counter() - begun)
     ways = [way for record in records for media in record.media for way in (media.up, media.down)]
-    off = sorted(
-        abs(after - before - 1 / RATE)
-        for times in watched.left.values()
-        for before, after in pairwise(times)
-    )
+    off = distances(watched.left.values())
     return Seen(
         calls,
         sum(record.outcome == Success() for record in records),
         sum(way.sent for way in ways),
         sum(way.lost or 0 for way in ways),
-        off[len(off) * 99 // 100],
+        off_time(watched.left.values()),
+        floor,
         off[-1],
         busy,
     )
+
+
+def distances(left: Iterable[list[float]]) -> list[float]:
+    """By how much packets of a call that follow each other are not 20 ms apart, sorted."""
+    return sorted(
+        abs(after - before - 1 / RATE) for times in left for before, after in pairwise(times)
+    )
+
+
+def off_time(left: Iterable[list[float]]) -> float:
+    """The 99th percentile of these."""
+    off = distances(left)
+    return off[len(off) * 99 // 100]
+
+
+async def bare(calls: int, netns: Netns) -> list[list[float]]:
+    """When the datagrams of as many bare senders left, of which each gets as many back."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + FLOOR
+    left: list[list[float]] = []
+
+    def begin(rng: Random) -> socket.socket:
+        sock, times = netns.socket(socket.AF_INET, socket.SOCK_DGRAM), list[float]()
+        sock.bind(("127.0.0.1", 0))
+        sock.connect(sock.getsockname())  # its own far end: as many come as go
+        loop.add_reader(sock, sock.recv, 2048)
+
+        def tick(due: float) -> None:
+            times.append(time.perf_counter())
+            sock.send(bytes(SIZE))
+            if due < end:
+                loop.call_at(due + 1 / RATE, tick, due + 1 / RATE)
+
+        loop.call_later(first := rng.uniform(0, 1 / RATE), tick, loop.time() + first)
+        left.append(times)
+        return sock
+
+    sockets = [begin(Random(number)) for number in range(calls)]
+    await asyncio.sleep(FLOOR + 0.1)
+    for sock in sockets:
+        loop.remove_reader(sock)
+        sock.close()
+    return left
 
 
 def before_others(*pids: int) -> bool:
@@ -127,7 +178,8 @@ def told(seen: Seen) -> str:
     verdict = "" if seen.holds else "  BROKEN"
     return (
         f"{seen.calls:>6} {seen.succeeded:>10} {seen.sent:>9} {seen.lost:>6} "
-        f"{1000 * seen.late:>9.2f} {1000 * seen.worst:>9.1f} {seen.busy:>6.0%}{verdict}"
+        f"{1000 * seen.late:>9.2f} {1000 * seen.floor:>9.2f} {1000 * seen.worst:>9.1f} "
+        f"{seen.busy:>6.0%}{verdict}"
     )
 
 
@@ -145,7 +197,7 @@ async def main(numbers: list[int]) -> None:
         print(
             f"calls on core {near}, far end on core {far}, {'' if first else 'not '}before others"
         )
-        print(" calls  succeeded   packets   lost  p99 in ms  worst ms   busy")
+        print(" calls  succeeded   packets   lost  p99 in ms  floor ms  worst ms   busy")
         best = 0
         for number in numbers or STEPS:
             seen = await round_of(number, netns)

@@ -44,7 +44,8 @@ except KeyboardInterrupt:
 def world(*argv: str, before: tuple[str, ...] = ()) -> Iterator["subprocess.Popen[str]"]:
     """A supervisor that runs `argv` inside; it is killed at the end if it is still there."""
     with subprocess.Popen(
-        [*before, *WORLD, *argv],
+        # Whoever runs these tests in the background has them ignore Ctrl-C.
+        ["env", "--default-signal=INT", *before, *WORLD, *argv],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
