@@ -11,7 +11,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,6 +28,8 @@ SPARE = timedelta(hours=1)
 """How long a kept consensus must stay fresh for a lab to begin with it."""
 ATTEMPTS = 3
 _START = 60.0
+_VOTE = 25.0
+"""Seconds in which a first vote is held (10 to 20 of them) and everybody has what it decided."""
 _READY = "Bootstrapped 100%"
 _DIR, _TRANSPORT = 10, 20  # how far the other ports are from the first relay's
 
@@ -110,7 +112,7 @@ async def network(
 
 @asynccontextmanager
 async def _running(
-    netns: Netns, place: Path, host: str, port: int, names: Iterable[str]
+    netns: Netns, place: Path, host: str, port: int, names: Iterable[str], patience: float = _START
 ) -> AsyncIterator[list[Daemon]]:
     (place / "defaults").touch()  # or tor would read the system's
     async with AsyncExitStack() as stack:
@@ -120,7 +122,7 @@ async def _running(
             file.write_text(_torrc(place, name, host, port))
             argv = ["tor", "--defaults-torrc", str(place / "defaults"), "-f", str(file)]
             processes.append(await stack.enter_async_context(daemon(netns, argv, name=name)))
-        await asyncio.gather(*(process.line(_READY, _START) for process in processes))
+        await asyncio.gather(*(process.line(_READY, patience) for process in processes))
         yield processes
 
 
@@ -173,8 +175,11 @@ async def _make(netns: Netns, place: Path, host: str, port: int) -> None:
         )
     (place / "authorities").write_text("\n".join(lines))
     for _ in range(ATTEMPTS):
-        async with _running(netns, place, host, port, RELAYS):
-            pass
+        # A vote that came to nothing is held again only after a day: what is not ready soon after
+        # the first one never will be.
+        with suppress(TimeoutError):
+            async with _running(netns, place, host, port, RELAYS, _VOTE):
+                pass
         whole = _members(place / AUTHORITIES[0]) == len(RELAYS)
         _keep(place, directory=whole)
         if whole:
