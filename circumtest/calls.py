@@ -8,17 +8,20 @@ keys that the secret gives.  The sound has the shape that the dialect gives it; 
 import hmac
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from circumtest.errors import HandshakeFailed
-from circumtest.media import Beat, Heard, Report, media
+from circumtest.media import Beat, Heard, media
 from circumtest.pipe import Pipe
 from circumtest.script import Arrival, Flow, Script, Send, send
-from circumtest.talker import Talker
+from circumtest.talker import Talker, Turns, said
 from circumtest.wire import rtp
 from circumtest.wire.rtp import Frame
 
 MAX_CALLS = 512
 """Calls that an answerer remembers; the oldest is forgotten first."""
+MAX_KEYS = 4096
+"""Derivations that are remembered: a packet of sound must not cost one."""
 MAX_EARLY = 512
 """Sound kept that came before the media stage began."""
 SOUND = 160
@@ -28,6 +31,7 @@ OVER = 0xFFFFFFFF
 To who does not know the key it is a packet of sound, with a number far ahead."""
 
 
+@lru_cache(MAX_KEYS)
 def derive(secret: str, purpose: str, id: bytes) -> bytes:  # noqa: A002  # it is one
     """64 bytes that only the two ends of the call `id` know, for one purpose."""
     return hmac.digest(secret.encode(), purpose.encode() + b"\0" + id, "sha512")
@@ -41,8 +45,7 @@ def seal(header: rtp.Header, frame: Frame, key: bytes) -> bytes:
 def unseal(packet: bytes, key: bytes) -> Heard:
     """What a packet of sound says.  Raises ValueError for what was not sealed under `key`."""
     _, payload = rtp.unseal(packet, key[: rtp.KEY])
-    frame = Frame.unpack(payload)
-    return Heard(frame.seq, frame.sent_at, Report(*frame[2:]))
+    return said(Frame.unpack(payload))
 
 
 # ------------------------------------------------------------------ the far half
@@ -62,6 +65,7 @@ class Calls:
 
     def __init__(self) -> None:
         self._calls: dict[Flow, Call] = {}
+        self._turns: Turns[Flow] = Turns()
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -73,9 +77,9 @@ class Calls:
         """The call on that flow; another id makes it a new one, for ports are used again."""
         call = self._calls.get(flow)
         if call is None or call.id != id:
-            self._calls.pop(flow, None)
+            self._forget(flow)
             if len(self._calls) >= MAX_CALLS:
-                del self._calls[next(iter(self._calls))]
+                self._forget(next(iter(self._calls)))
             call = self._calls[flow] = Call(flow, id)
         return call
 
@@ -83,25 +87,28 @@ class Calls:
         """Begin the sound, or note that its listener is still there."""
         if call.talker is None:
             call.talker = Talker(now)
+            self._turns.add(call.flow, call.talker)
         else:
             call.talker.touch(now)
 
     def hear(self, call: Call, heard: Heard, now: float) -> None:
         """Count one authentic packet of sound; OVER ends the call."""
         if heard.seq == OVER:
-            self._calls.pop(call.flow, None)
+            self._forget(call.flow)
         elif call.talker:
             call.talker.hear(heard, now)
 
     def timer(self) -> float | None:
-        talkers = (call.talker for call in self._calls.values() if call.talker)
-        return min((talker.due for talker in talkers if talker.due), default=None)
+        return self._turns.timer()
 
     def tick(self, now: float) -> Iterable[tuple[Call, Frame]]:
         """What is to be said now, and in which call."""
-        for call in tuple(self._calls.values()):
-            if call.talker and (frame := call.talker.speak(now)) is not None:
-                yield call, frame
+        for flow, frame in self._turns.speak(now):
+            yield self._calls[flow], frame
+
+    def _forget(self, flow: Flow) -> None:
+        self._calls.pop(flow, None)
+        self._turns.discard(flow)
 
 
 # ------------------------------------------------------------------ the caller's half
@@ -122,8 +129,7 @@ class Leg:
             self.early.append(arrival)
 
     def encode(self, seq: int, at: float) -> Send:
-        # The caller reports nothing: what came down is judged here.
-        return self._pipe.encode(self._pack(Frame(seq, at, 0, -1, 0.0, 0.0, None, 0.0)))
+        return self._pipe.encode(self._pack(Frame.silent(seq, at)))
 
     def decode(self, arrival: Arrival) -> Iterable[Heard]:
         for data in self._pipe.decode(arrival):

@@ -16,10 +16,11 @@ import pylibsrtp
 
 from circumtest.dtls.endpoint import Endpoint, SrtpKeys, srtp_keys, srtp_size
 from circumtest.errors import HandshakeFailed
-from circumtest.media import Heard, Report
+from circumtest.media import Heard
 from circumtest.model import Cause
 from circumtest.pipe import Pipe
 from circumtest.script import Arrival, Script, Send, now, post, recv
+from circumtest.talker import said
 from circumtest.wire import rtp
 from circumtest.wire.rtp import Frame
 
@@ -106,8 +107,7 @@ class Opener:
             opened = self._session.unprotect(packet)
         except pylibsrtp.Error as error:
             raise ValueError(str(error)) from None
-        frame = Frame.unpack(rtp.body(opened))
-        return Heard(frame.seq, frame.sent_at, Report(*frame[2:]))
+        return said(Frame.unpack(rtp.body(opened)))
 
 
 class Leg:
@@ -119,8 +119,7 @@ class Leg:
         self._opener = Opener(keys.server_key + keys.server_salt, keys.profile)
 
     def encode(self, seq: int, at: float) -> Send:
-        # The caller reports nothing: what came down is judged here.
-        return self._pipe.encode(self._sealer.pack(Frame(seq, at, 0, -1, 0.0, 0.0, None, 0.0)))
+        return self._pipe.encode(self._sealer.pack(Frame.silent(seq, at)))
 
     def decode(self, arrival: Arrival) -> Iterable[Heard]:
         for payload in self._pipe.decode(arrival):

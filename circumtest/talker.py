@@ -11,7 +11,7 @@ from itertools import count
 from typing import Generic, TypeVar
 
 from circumtest.ear import Ear
-from circumtest.media import RATE, Heard, next_slot
+from circumtest.media import RATE, Heard, Report, next_slot
 from circumtest.wire.rtp import Frame
 
 QUIET = 75.0
@@ -19,6 +19,11 @@ QUIET = 75.0
 stage, so that a far end that gave up is not mistaken for a censor of the way down."""
 LONGEST = 180.0
 """Seconds after which it stops in any case."""
+
+
+def said(frame: Frame) -> Heard:
+    """What a frame says to who gets it: the other side of `Talker.speak`."""
+    return Heard(frame.seq, frame.sent_at, Report(*frame[2:]))
 
 
 @dataclass(slots=True)

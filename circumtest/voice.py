@@ -95,8 +95,7 @@ class Leg:
         return found
 
     def encode(self, seq: int, at: float) -> Send:
-        # The caller reports nothing: what came down is judged here.
-        frame = Frame(seq, at, 0, -1, 0.0, 0.0, None, 0.0)
+        frame = Frame.silent(seq, at)
         return self._pipe.encode(seal(frame, self._keys.up))
 
     def hang_up(self) -> Script[None]:

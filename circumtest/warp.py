@@ -6,16 +6,15 @@ who knows the secret is trusted not to lie about his address.  It refuses to for
 other side of the call is the relay itself, which reports what it heard.
 """
 
-import hmac
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
-from circumtest.media import Heard, Report
+from circumtest.calls import derive
+from circumtest.media import Heard
 from circumtest.model import Address
 from circumtest.script import Emit, Flow
-from circumtest.talker import Talker, Turns
+from circumtest.talker import Talker, Turns, said
 from circumtest.wire import rtp, stun, whatsapp
 from circumtest.wire.rtp import Frame
 
@@ -31,17 +30,12 @@ MAX_TOKENS = 4096
 
 def integrity_key(secret: str, token: bytes) -> bytes:
     """The key of a relay's requests and answers: ASCII base64 text, as the real one is."""
-    return b64encode(_derive(secret, "integrity", token)[:16])
+    return b64encode(derive(secret, "integrity", token)[:16])
 
 
 def media_key(secret: str, token: bytes, direction: str) -> bytes:
     """The key of one direction ("up" or "down") of media: rtp.KEY bytes."""
-    return _derive(secret, direction, token)[: rtp.KEY]
-
-
-@lru_cache(MAX_TOKENS)
-def _derive(secret: str, purpose: str, token: bytes) -> bytes:
-    return hmac.digest(secret.encode(), purpose.encode() + b"\0" + token, "sha512")
+    return derive(secret, direction, token)[: rtp.KEY]
 
 
 def seal(frame: Frame, ssrc: int, key: bytes) -> bytes:
@@ -60,8 +54,7 @@ def seal(frame: Frame, ssrc: int, key: bytes) -> bytes:
 def unseal(data: bytes, key: bytes) -> tuple[int, Heard]:
     """The SSRC and what a media packet says.  Raises ValueError for what was not sealed with it."""
     header, payload = rtp.unseal(data, key)
-    frame = Frame.unpack(payload)
-    return header.ssrc, Heard(frame.seq, frame.sent_at, Report(*frame[2:]))
+    return header.ssrc, said(Frame.unpack(payload))
 
 
 # ------------------------------------------------------------------ the far half

@@ -258,8 +258,7 @@ class _Leg:
         return True if reply.type == whatsapp.PONG and reply.tid in self._pings else None
 
     def encode(self, seq: int, at: float) -> Send:
-        # The caller reports nothing: what came down is judged here.
-        frame = Frame(seq, at, 0, -1, 0.0, 0.0, None, 0.0)
+        frame = Frame.silent(seq, at)
         data = warp.seal(frame, self._caller.ssrc, self._up)
         return Send(self._channel, data, self._relay.address)
 

@@ -146,6 +146,11 @@ class Frame(NamedTuple):
     burst: int = 0
     bursts: int = 0
 
+    @classmethod
+    def silent(cls, seq: int, sent_at: float) -> "Frame":
+        """A frame that reports nothing: a caller's, who judges himself what came down."""
+        return cls(seq, sent_at, 0, -1, 0.0, 0.0, None, 0.0)
+
     def pack(self, size: int) -> bytes:
         """`size` bytes (at least 46): the fields, times in microseconds, then zeros."""
         return _FRAME.pack(

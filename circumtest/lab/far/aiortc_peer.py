@@ -26,8 +26,8 @@ from aiortc.mediastreams import MediaStreamError
 from av import Packet
 
 from circumtest import whip as signalling
-from circumtest.media import RATE, Heard, Report
-from circumtest.talker import Talker
+from circumtest.media import RATE
+from circumtest.talker import Talker, said
 from circumtest.wire import sdp, whip
 from circumtest.wire.rtp import Frame
 
@@ -54,8 +54,7 @@ class Voice(MediaStreamTrack):  # type: ignore[misc]
             frame = Frame.unpack(payload)
         except ValueError:
             return
-        heard = Heard(frame.seq, frame.sent_at, Report(*frame[2:]))
-        self._begun().hear(heard, time.time())
+        self._begun().hear(said(frame), time.time())
 
     async def recv(self) -> Any:
         """The next 20 ms, when they are due.  aiortc asks for them once SRTP is there."""
