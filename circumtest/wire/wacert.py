@@ -103,8 +103,11 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     """Whether the holder of the X25519 key `public` signed `message`.
 
     The sign of the Edwards point is the top bit of the signature, as libsignal writes it; in
-    XEdDSA proper it is always 0.
+    XEdDSA proper it is always 0.  A key that is no number below 2^255 - 19 is nobody's, as XEdDSA's
+    verification has it: some are other names of points whose signatures anybody can make.
     """
+    if int.from_bytes(public, "little") >= _P:
+        return False
     point = _edwards(public, signature[63] >> 7)
     plain = signature[:63] + bytes([signature[63] & 0x7F])
     try:
