@@ -17,7 +17,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from circumtest import store
+from circumtest import punctual, store
 from circumtest.compare import Blocks, decided, group
 from circumtest.errors import EnvironmentUnfit
 from circumtest.model import Arm, Cell, Trial
@@ -156,7 +156,7 @@ def _worker(
     plan: Plan, folder: Path, lanes: Sequence[Lane], done: dict[Cell, Blocks], labs: int
 ) -> None:
     try:
-        asyncio.run(_play(plan, folder, lanes, done, labs))
+        punctual.run(_play(plan, folder, lanes, done, labs))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except ExceptionGroup as several:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+import msgspec
+
 from circumtest.errors import HandshakeFailed
 from circumtest.model import Address, Cause, Media, Role, Stage, Transport
 
@@ -24,8 +26,7 @@ Script = Generator["Command", Any, T]
 # ------------------------------------------------------------------ commands
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(msgspec.Struct, frozen=True, gc=False):
     """A socket as a script sees it: a number.  UDP channels may send anywhere."""
 
     id: int
@@ -33,8 +34,7 @@ class Channel:
     remote: Address
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(msgspec.Struct, frozen=True, gc=False):
     """Open a channel.  Answered by a Channel, or by a Cause when the connection failed.
 
     TCP connects to `remote` by `until` (script time); UDP only takes the address family from it,
@@ -46,8 +46,7 @@ class Open:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True, gc=False):
     """Send bytes: a datagram to `remote`, or more of a stream.  Answered by None at once."""
 
     channel: Channel
@@ -55,34 +54,29 @@ class Send:
     remote: Address
 
 
-@dataclass(frozen=True, slots=True)
-class Recv:
+class Recv(msgspec.Struct, frozen=True, gc=False):
     """Wait for what comes next on any open channel.  Answered by an Arrival, or None at `until`."""
 
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(msgspec.Struct, frozen=True, gc=False):
     """Ask for the time.  Answered by seconds since the Unix epoch, never going backwards."""
 
 
-@dataclass(frozen=True, slots=True)
-class Enter:
+class Enter(msgspec.Struct, frozen=True, gc=False):
     """Name the stage that begins here; the one before it has passed.  Answered by None."""
 
     stage: Stage
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(msgspec.Struct, frozen=True, gc=False):
     """Close a channel.  Answered by None."""
 
     channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True, gc=False):
     """Hand an observation to the player: the address the far end saw, or a media report."""
 
     what: Address | Media
@@ -91,8 +85,7 @@ class Note:
 Command = Open | Send | Recv | Now | Enter | Close | Note
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """Something came in: bytes, or the Cause for which the channel (or one remote of it) is gone.
 
     `source` is the sender of a datagram, the peer of a stream, or the remote that an ICMP error
@@ -165,8 +158,7 @@ def close(channel: Channel) -> Script[None]:
 # ------------------------------------------------------------------ the two halves of a call setup
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(msgspec.Struct, frozen=True, gc=False):
     """Who talks to whom, as the far end sees it: its own address and the one that it sees."""
 
     transport: Transport
@@ -174,8 +166,7 @@ class Flow:
     remote: Address
 
 
-@dataclass(frozen=True, slots=True)
-class Emit:
+class Emit(msgspec.Struct, frozen=True, gc=False):
     """What an answerer wants sent on a flow; with `close`, the stream ends (or resets) after it."""
 
     flow: Flow

@@ -20,6 +20,9 @@ MAX_STREAMS = 256
 """Streams that one answerer may have open; further ones are closed as they come."""
 
 _LARGEST = 65536
+_SO_RCVBUFFORCE = 33
+_ROOM = 1 << 20
+"""Bytes that may wait at one address for its answerer: many callers share it."""
 
 
 class Services:
@@ -79,6 +82,8 @@ class _Station:
             sock.listen(MAX_STREAMS)
             self._loop.add_reader(sock, self._accept, sock, address)
         else:
+            with contextlib.suppress(PermissionError):
+                sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM)
             sock.bind(address)
             self._loop.add_reader(sock, self._receive, sock, address)
 

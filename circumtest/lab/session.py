@@ -22,7 +22,7 @@ from typing import NoReturn
 
 import msgspec
 
-from circumtest import sandbox
+from circumtest import punctual, sandbox
 from circumtest.errors import ConfigError, EnvironmentUnfit
 from circumtest.lab.topology import Lab, lab
 from circumtest.model import Address
@@ -203,7 +203,7 @@ def _supervise(furnish: Furnish, tell: socket.socket, log: Path) -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     code = sandbox.INTERNAL
     try:
-        code = sandbox.run_inside(lambda: asyncio.run(_hold(furnish, tell)))
+        code = sandbox.run_inside(lambda: punctual.run(_hold(furnish, tell)))
     except EnvironmentUnfit as unfit:
         _tell(tell, _Report(missing=unfit.missing, remedy=unfit.remedy))
     finally:

@@ -7,10 +7,10 @@ It refuses to know codecs.
 """
 
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -23,8 +23,7 @@ SPARE = 6
 _KEYS = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(msgspec.Struct, frozen=True, gc=False):
     """The fixed header and one extension: `profile` 16 bits, `extension` whole 32-bit words."""
 
     payload_type: int

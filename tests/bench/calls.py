@@ -21,6 +21,7 @@ from itertools import pairwise
 from pathlib import Path as File
 from random import Random
 
+from circumtest import punctual
 from circumtest.handshakes.whatsapp_call import WhatsappCall
 from circumtest.media import RATE
 from circumtest.model import Address, Level, Record, Success, Transport
@@ -209,4 +210,4 @@ async def main(numbers: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main([int(number) for number in sys.argv[1:]]))
+    punctual.run(main([int(number) for number in sys.argv[1:]]))

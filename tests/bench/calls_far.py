@@ -11,6 +11,7 @@ import socket
 import sys
 from typing import cast
 
+from circumtest import punctual
 from circumtest.handshakes.whatsapp_call import WhatsappCall
 from circumtest.lab.services import Services
 from circumtest.model import Address, Transport
@@ -39,4 +40,4 @@ async def main(hosts: list[str], port: int) -> None:
 
 if __name__ == "__main__":
     os.sched_setaffinity(0, {int(sys.argv[1])})
-    asyncio.run(main(sys.argv[3:], int(sys.argv[2])))
+    punctual.run(main(sys.argv[3:], int(sys.argv[2])))

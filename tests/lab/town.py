@@ -21,6 +21,8 @@ FAR = {4: Address("192.0.2.10", 9000), 6: Address("2001:db8:4::2", 9000)}
 CUT = b"table inet cut { chain c { type filter hook forward priority 0; policy drop; }; }"
 """Fed to nft, it lets nothing through a namespace."""
 TIMEOUT = 5.0
+AGAIN = 1.0
+"""Seconds after which a datagram that nobody answered is said again."""
 
 _Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, str], Awaitable[None]]
 
@@ -110,7 +112,10 @@ def _resolved(wire: bytes, source: str) -> bytes:
 async def ask(
     path: Path, transport: Transport, remote: Address, payload: bytes = b"hello", wait: float = 3
 ) -> tuple[str, bytes]:
-    """Send, and give back whom the far end saw and what came back.  Raises what went wrong."""
+    """Send, and give back whom the far end saw and what came back.  Raises what went wrong.
+
+    A datagram is said again each second: that one of them is lost is nobody's fault.
+    """
     inbox: asyncio.Queue[tuple[bytes | Cause, Address]] = asyncio.Queue()
     conn = await path.open(transport, remote, lambda *what: inbox.put_nowait(what), TIMEOUT)
     try:
@@ -118,7 +123,12 @@ async def ask(
         heard = b""
         async with asyncio.timeout(wait):
             while len(heard) < len(payload):
-                data, source = await inbox.get()
+                try:
+                    data, source = await asyncio.wait_for(inbox.get(), AGAIN)
+                except TimeoutError:
+                    if transport is Transport.UDP:
+                        conn.send(payload, remote)
+                    continue
                 if isinstance(data, Cause):
                     raise ConnectionError(data)
                 assert source == remote

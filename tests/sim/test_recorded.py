@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec import structs
 
 from circumtest.censor.policy import Judge, Packet, Verdict
 from circumtest.handshakes.recorded import Recorded
@@ -292,7 +293,7 @@ def test_a_stream_that_says_something_else_is_malformed() -> None:
             return self._turned(honest.tick(now))
 
         def _turned(self, emits: Iterable[Emit]) -> list[Emit]:
-            return [replace(e, data=e.data[:-1] + bytes([e.data[-1] ^ 1])) for e in emits]
+            return [structs.replace(e, data=e.data[:-1] + bytes([e.data[-1] ^ 1])) for e in emits]
 
     wrong = Wrong(lambda data: ())
     assert died(play(handshake, server=wrong)) == (Stage.CONNECTIVITY, Cause.MALFORMED)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from msgspec import structs
 
 from circumtest.censor.policy import Judge, Packet, Verdict
 from circumtest.handshakes.echo import Echo
@@ -283,7 +284,7 @@ def test_answers_with_another_number_name_or_sender_are_as_if_they_had_not_come(
             other = dns.parse_query(dns.query(question.id, "other.test", 4))
             sixth = dns.parse_query(dns.query(question.id, NAME, 6))
             number = dns.parse_query(dns.query(question.id ^ 1, NAME, 4))
-            stranger = replace(flow, local=Address("203.0.113.9", dns.PORT))
+            stranger = structs.replace(flow, local=Address("203.0.113.9", dns.PORT))
             yield Emit(flow, other.reply(addresses=["8.8.8.8"]))
             yield Emit(flow, sixth.reply(addresses=["2606:4700::1"]))
             yield Emit(flow, number.reply(addresses=["8.8.8.8"]))

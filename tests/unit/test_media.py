@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 import pytest
+from msgspec import structs
 
 from circumtest import emodel
 from circumtest.errors import HandshakeFailed
@@ -264,7 +265,7 @@ def test_packets_that_come_too_late_to_be_played_are_as_good_as_lost() -> None:
 
 def test_over_a_stream_it_is_lateness_that_spoils_a_call() -> None:
     """Nothing is lost there, and a call of which a third comes too late is none all the same."""
-    near = replace(NEAR, transport=Transport.TCP)
+    near = structs.replace(NEAR, transport=Transport.TCP)
     world = World(third_late)
     with pytest.raises(HandshakeFailed, match="lost or late") as caught:
         world.run(media(Leg(near), Leg(FAR), seconds=1.6))

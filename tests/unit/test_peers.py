@@ -1,11 +1,11 @@
 """Two ends of one call hear each other, and nobody who is not the other."""
 
-from dataclasses import replace
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from circumtest.errors import HandshakeFailed
 from circumtest.media import Heard

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from circumtest import turn, voice
 from circumtest.errors import HandshakeFailed
@@ -295,7 +296,8 @@ def test_what_strangers_send_from_elsewhere_is_not_the_servers() -> None:
     class Elsewhere(Meddler):
         def receive(self, flow: Flow, data: bytes, now: float) -> Iterable[Emit]:
             for emit in super().receive(flow, data, now):
-                yield Emit(replace(emit.flow, local=Address("203.0.113.99", 3478)), emit.data)
+                other = structs.replace(emit.flow, local=Address("203.0.113.99", 3478))
+                yield Emit(other, emit.data)
 
     assert died(get(Elsewhere(relay())))[0] is Cause.TIMEOUT
 

@@ -1,12 +1,12 @@
 """The far half of ours: whom it answers, what it plays back, and what it never does."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from circumtest.model import Address, Carrier, Transport
 from circumtest.script import Emit, Flow
