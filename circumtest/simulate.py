@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import count
+from typing import NamedTuple
 
 from circumtest.answer import Mux
-from circumtest.censor.policy import Judge, Packet, Verdict
+from circumtest.censor.policy import Answer, Judge, Packet, Resets, Unreachable, Verdict
 from circumtest.errors import HandshakeFailed
 from circumtest.model import Address, Cause, Outcome, Record, Transport
 from circumtest.observe import Observations
@@ -82,6 +83,7 @@ class _World:
         self._local: dict[int, Address] = {}
         self._pipes: dict[Flow, tuple[_Pipe, _Pipe]] = {}
         self._channels: dict[tuple[Transport, Address], Channel] = {}
+        self._opening: dict[Flow, list[Channel | Cause]] = {}
 
     def run(self, script: Script[None]) -> Outcome:
         try:
@@ -131,8 +133,10 @@ class _World:
         def established(_flow: Flow, _data: bytes) -> None:
             self.after(self._delay, lambda: answer.append(channel if listening else Cause.REFUSED))
 
+        self._opening[flow] = answer
         _Pipe(self, flow, established, upwards=True).push(b"")
         self._run_until(command.until, lambda: bool(answer))
+        del self._opening[flow]
         if answer and answer[0] is channel:
             self._pipes[flow] = (there, back)
         return answer[0] if answer else Cause.TIMEOUT
@@ -143,23 +147,51 @@ class _World:
         if channel.transport is Transport.TCP:
             if pipes := self._pipes.get(flow):
                 pipes[0].push(data)
-        elif self.passes(flow, data, upwards=True):
-            self.after(self._delay, lambda: self._deliver(flow, data))
+        elif (verdict := self.judged(flow, data, upwards=True)).passes:
+            self.after(self._delay + verdict.delay, lambda: self._deliver(flow, data))
 
     def _close(self, channel: Channel) -> None:
         local = self._local[channel.id]
         flow = Flow(channel.transport, channel.remote, local)
         self._channels.pop((channel.transport, local), None)
         if pipes := self._pipes.pop(flow, None):
-            pipes[0].push(b"")
+            pipes[0].push(b"", last=True)
 
     # -------------------------------------------------------------- the network
 
-    def passes(self, flow: Flow, data: bytes, *, upwards: bool) -> bool:
-        """Ask the censor about one packet."""
+    def judged(
+        self, flow: Flow, data: bytes, *, upwards: bool, offset: int = 0, last: bool = False
+    ) -> Verdict:
+        """Ask the censor about one packet, and have what it forges arrive."""
         ends = (flow.remote, flow.local) if upwards else (flow.local, flow.remote)
-        packet = Packet(flow.transport, *ends, data, upwards)
-        return self._judge.judge(packet, self.now) is Verdict.PASS
+        packet = Packet(flow.transport, *ends, data, upwards, offset, last)
+        verdict = self._judge.judge(packet, self.now)
+        match verdict.forged:
+            case Resets():
+                self.after(self._delay, lambda: self._reset(flow))
+            case Unreachable(admin) if upwards:
+                cause = Cause.HOST_UNREACHABLE if admin else Cause.REFUSED
+                self.after(self._delay, lambda: self._refused(flow, cause))
+            case Answer(payload) if upwards:
+                self.after(self._delay, lambda: self._arrive(flow, payload))
+        return verdict
+
+    def _reset(self, flow: Flow) -> None:
+        """Both ends of a stream are told that it is over; one that is being opened is refused."""
+        if (answer := self._opening.get(flow)) is not None:
+            answer.append(Cause.REFUSED)
+        elif pipes := self._pipes.pop(flow, None):
+            for pipe in pipes:
+                pipe.cut()
+            self._arrive(flow, Cause.RESET)
+            self._deliver(flow, b"")
+
+    def _refused(self, flow: Flow, cause: Cause) -> None:
+        """An ICMP error has come to the client; an open stream takes no notice (RFC 1122)."""
+        if (answer := self._opening.get(flow)) is not None:
+            answer.append(cause)
+        elif flow.transport is Transport.UDP:
+            self._arrive(flow, cause)
 
     def _deliver(self, flow: Flow, data: bytes) -> None:
         answerer = self._services.get((flow.transport, flow.local))
@@ -190,14 +222,14 @@ class _World:
                     if data:
                         pipes[1].push(data)
                     if emit.close:
-                        pipes[1].push(b"")
-            elif self.passes(flow, data, upwards=False):
-                self.after(self._delay, self._arrival(flow, data))
+                        pipes[1].push(b"", last=True)
+            elif (verdict := self.judged(flow, data, upwards=False)).passes:
+                self.after(self._delay + verdict.delay, self._arrival(flow, data))
 
     def _arrival(self, flow: Flow, data: bytes) -> Callable[[], None]:
         return lambda: self._arrive(flow, data)
 
-    def _arrive(self, flow: Flow, data: bytes) -> None:
+    def _arrive(self, flow: Flow, data: bytes | Cause) -> None:
         channel = self._channels.get((flow.transport, flow.remote))
         if channel is not None:
             ended = flow.transport is Transport.TCP and not data
@@ -220,6 +252,14 @@ class _World:
             self.now = max(self.now, until)
 
 
+class _Segment(NamedTuple):
+    """Bytes of a stream, how many went before, and whether they end it."""
+
+    data: bytes
+    offset: int
+    last: bool
+
+
 class _Pipe:
     """One direction of a stream: segments in order, the first unacknowledged one retransmitted."""
 
@@ -227,27 +267,38 @@ class _Pipe:
         self, world: _World, flow: Flow, deliver: Callable[[Flow, bytes], None], *, upwards: bool
     ) -> None:
         self._world, self._flow, self._deliver, self._upwards = world, flow, deliver, upwards
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[_Segment] = deque()
+        self._offset = 0
         self._waiting = False
 
-    def push(self, data: bytes) -> None:
+    def push(self, data: bytes, *, last: bool = False) -> None:
         """Queue bytes, split at the segment size; b"" is a segment too (SYN or FIN)."""
-        self._queue.extend(data[i : i + MSS] for i in range(0, max(len(data), 1), MSS))
+        for i in range(0, max(len(data), 1), MSS):
+            piece = data[i : i + MSS]
+            self._queue.append(_Segment(piece, self._offset, last))
+            self._offset += len(piece)
         if not self._waiting:
             self._try(0)
+
+    def cut(self) -> None:
+        """Nothing that still waits is sent any more."""
+        self._queue.clear()
 
     def _try(self, tries: int) -> None:
         self._waiting = False
         while self._queue:
-            segment = self._queue[0]
-            if not self._world.passes(self._flow, segment, upwards=self._upwards):
+            data, offset, last = self._queue[0]
+            verdict = self._world.judged(
+                self._flow, data, upwards=self._upwards, offset=offset, last=last
+            )
+            if not verdict.passes:
                 if tries < RETRIES:
                     self._waiting = True
                     self._world.after(RTO * 2**tries, partial(self._try, tries + 1))
                 return
             self._queue.popleft()
             tries = 0
-            self._world.after(self._world.delay, self._arrival(segment))
+            self._world.after(self._world.delay + verdict.delay, self._arrival(data))
 
     def _arrival(self, segment: bytes) -> Callable[[], None]:
         return lambda: self._deliver(self._flow, segment)

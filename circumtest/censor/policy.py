@@ -1,16 +1,16 @@
-"""A censor's policy as values, and its one meaning: `Censor.judge`.
+"""A censor's policy as values: what is recognised, and what is done about it.
 
-A signature is offsets, widths and allowed values: the predicate used here and the expression that
-`circumtest.censor.nft` compiles come from the same values.  This file refuses to do I/O, to read
+Its one meaning is `circumtest.censor.judge`.  A signature that one packet is enough for is offsets,
+widths and allowed values, from which `circumtest.censor.nft` makes the kernel's expression; one
+that needs more is a function of what was seen of the flow.  This file refuses to do I/O, to read
 files (`circumtest.censor.load`) and to know any protocol (`circumtest.censor.signatures`).
 """
 
-from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum, StrEnum
-from random import Random
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import ClassVar, Protocol
 
 import msgspec
 
@@ -28,7 +28,8 @@ PERMILLE = 1000
 class Packet:
     """One packet at the censor: `payload` is the layer 4 payload, b"" for a bare TCP segment.
 
-    `upwards` is whether it comes from the client's side.
+    `upwards` is whether it comes from the client's side.  Of a stream, `offset` is how many bytes
+    of its direction went before, and `last` says that it ends the stream (FIN or RST).
     """
 
     transport: Transport
@@ -36,15 +37,73 @@ class Packet:
     destination: Address
     payload: bytes
     upwards: bool = True
+    offset: int = 0
+    last: bool = False
+
+    @property
+    def client(self) -> Address:
+        return self.source if self.upwards else self.destination
+
+    @property
+    def server(self) -> Address:
+        return self.destination if self.upwards else self.source
+
+    @property
+    def size(self) -> int:
+        """Bytes with the headers of IP and UDP or TCP (without options): as conntrack counts."""
+        ip = 40 if self.source.version == 6 else 20
+        return ip + (8 if self.transport is Transport.UDP else 20) + len(self.payload)
 
 
-class Verdict(Enum):
-    PASS = "pass"
-    DROP = "drop"
+# ------------------------------------------------------------------ what may become of a packet
+
+
+@dataclass(frozen=True, slots=True)
+class Resets:
+    """TCP resets to both ends, each as if the other had sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """An ICMP error to the sender: its port is closed, or (`admin`) it is prohibited."""
+
+    admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A datagram to the sender, as if the destination had sent it."""
+
+    payload: bytes
+
+
+Forgery = Resets | Unreachable | Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a packet passes, after how many seconds, and what the censor sends besides.
+
+    `rule` is whose doing it is.  `settled`: all that follows of this flow, in both directions,
+    meets the same (it passes, or is dropped by the same rule) without being looked at.
+    """
+
+    PASS: ClassVar["Verdict"]
+    DROP: ClassVar["Verdict"]
+
+    passes: bool
+    forged: Forgery | None = None
+    delay: float = 0.0
+    rule: str = field(default="", compare=False)
+    settled: bool = field(default=False, compare=False)
+
+
+Verdict.PASS = Verdict(passes=True)
+Verdict.DROP = Verdict(passes=False)
 
 
 class Judge(Protocol):
-    """What the simulator asks about every packet, in order of time."""
+    """What the simulator and the middlebox ask about every packet, in order of time."""
 
     def judge(self, packet: Packet, now: float) -> Verdict: ...
 
@@ -58,10 +117,16 @@ class Confidence(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a rule acts on: the packets that match, or every packet of a flow from a match on."""
+    """What a rule acts on, from a match on.
+
+    The packets that match; every packet of a flow; of a triple (client, server, its port), new
+    flows too; or of a server's address, whoever talks to it.
+    """
 
     PACKET = "packet"
     FLOW = "flow"
+    TRIPLE = "triple"
+    ADDRESS = "address"
 
 
 class Way(StrEnum):
@@ -138,17 +203,58 @@ class Shape:
         )
 
 
+class Seen(Protocol):
+    """What a signature may ask about a flow so far, this packet included.
+
+    `up` and `down` are the first bytes of a stream, in order, or the first datagram of either
+    direction; `sizes` the payload lengths of the first packets that had one, those towards the
+    client negative.  `payloads` counts all packets that had one.
+    """
+
+    @property
+    def up(self) -> bytes: ...
+    @property
+    def down(self) -> bytes: ...
+    @property
+    def sizes(self) -> Sequence[int]: ...
+    @property
+    def payloads(self) -> int: ...
+    @property
+    def hello(self) -> "Hello | None":
+        """The TLS, DTLS or QUIC ClientHello that the client began with, once it is whole."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What a ClientHello shows to everybody: the server's name, its JA4, whether it has ECH."""
+
+    name: str
+    ja4: str
+    ech: bool = False
+
+
+Sees = Callable[[Packet, Seen], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What one protocol looks like in one packet: any of `shapes`.  `source` says who says so."""
+    """What one protocol looks like: any of `shapes` in one packet, or what `sees` finds in a flow.
+
+    `source` says who says so.
+    """
 
     name: str
     shapes: tuple[Shape, ...]
     source: str
     confidence: Confidence
+    sees: Sees | None = None
 
-    def matches(self, packet: Packet) -> bool:
-        return any(shape.matches(packet) for shape in self.shapes)
+    def matches(self, packet: Packet, seen: Seen | None = None) -> bool:
+        """Whether the packet shows it, alone or by what was `seen` of its flow."""
+        if any(shape.matches(packet) for shape in self.shapes):
+            return True
+        return self.sees is not None and seen is not None and self.sees(packet, seen)
 
 
 # ------------------------------------------------------------------ what is done about it
@@ -173,17 +279,74 @@ class Lose(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="lose", 
         return round(self.probability * PERMILLE)
 
 
-Action = Drop | Lose
+class Reset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="reset", tag_field="do"):
+    """TCP only: dropped, and both ends are reset."""
+
+
+class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="reject", tag_field="do"):
+    """Dropped, and the sender is told by ICMP; `admin`: administratively prohibited."""
+
+    admin: bool = False
+
+
+class Police(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="police", tag_field="do"):
+    """What is more than `rate` bytes a second, each direction of a flow by itself, is dropped.
+
+    `burst` bytes may come at once.  Bytes are counted with headers.
+    """
+
+    rate: int
+    burst: int = 8192
+
+    def __post_init__(self) -> None:
+        if not (100 <= self.rate <= 1 << 30 and 1500 <= self.burst <= 1 << 24):
+            raise ValueError("`rate` is 100 to 2^30 bytes a second, `burst` 1500 to 2^24 bytes")
+
+
+class Delay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="delay", tag_field="do"):
+    """Held back for `seconds`, 0.001 to 10."""
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if not 0.001 <= self.seconds <= 10:
+            raise ValueError("`seconds` is 0.001 to 10")
+
+
+class Poison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="poison", tag_field="do"):
+    """A DNS question over UDP gets a forged answer first; it passes, and the true one comes later.
+
+    `address` is what A and AAAA questions are told, "" for "there is no such name".
+    """
+
+    address: str = ""
+
+    def __post_init__(self) -> None:
+        if self.address:
+            ip_address(self.address)
+
+
+Action = Drop | Lose | Reset | Reject | Police | Delay | Poison
+
+Prefix = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Packets that match any of `match` (or flows that had one) meet `action`.
+    """Packets that match any of `match` (or what `scope` makes of a match) meet `action`.
+
+    Narrowed by: `to`, prefixes of the server; `ports` of the server, as ranges; `names` and `ja4`,
+    patterns for its ClientHello; `unless`, signatures that spare a whole flow; `first`, the number
+    of packets with a payload of a flow that are looked at (0: all); `concurrent`, more than so many
+    flows of one client to the server's network (/24, /64) that match and have not ended; `chance`
+    that a match is taken at all.
 
     `after` is the number of packets of the flow, both directions together, that pass before the
-    action begins; the packet itself counts, as in the kernel's `ct packets`.  `seconds` is how long
-    after the flow's first packet it begins.  Packets of the other direction than `direction` are
-    recognised and counted like all others, and pass.
+    action begins (the packet itself counts, as in the kernel's `ct packets`), `after_bytes` that of
+    bytes with headers.  `seconds` is how long after the flow's first packet it begins; with the scope
+    "address", how long after the first match.  Packets of the other direction than `direction` are
+    recognised and counted like all others, and pass.  `hold` is for how many seconds a match is
+    remembered: of a flow since its last packet, otherwise since the last match.
     """
 
     id: str
@@ -193,13 +356,51 @@ class Rule:
     after: int = 0
     seconds: float = 0.0
     direction: Way = Way.BOTH
+    to: tuple[Prefix, ...] = ()
+    ports: tuple[tuple[int, int], ...] = ()
+    names: tuple[str, ...] = ()
+    ja4: tuple[str, ...] = ()
+    unless: tuple[Signature, ...] = ()
+    first: int = 0
+    concurrent: int = 0
+    chance: float = 1.0
+    after_bytes: int = 0
+    hold: float = FLOW_MEMORY
+
+    @property
+    def simple(self) -> bool:
+        """Whether one packet and counts are enough to judge by: then the kernel can."""
+        return (
+            all(signature.sees is None for signature in self.match)
+            and not (self.names or self.ja4 or self.unless or self.first or self.concurrent)
+            and self.chance == 1.0
+            and isinstance(self.action, Drop | Lose | Reject | Police)
+        )
+
+
+class Conditions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a link is like, each direction by itself: none of it is a censor's doing.
+
+    Seconds of `delay` and `jitter` (standard deviation), shares that are lost and that overtake
+    (`reorder`), `rate` in bytes a second (0: as fast as it goes), `mtu` in bytes (0: 1500).  `link`
+    is the lab's cable by the room that it leads to from the backbone, the censor's being "client".
+    """
+
+    link: str = "client"
+    delay: float = 0.0
+    jitter: float = 0.0
+    loss: float = 0.0
+    reorder: float = 0.0
+    rate: int = 0
+    mtu: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A censor: rules in order; the first one that drops a packet decides.
+    """A censor: rules in order, simple ones before others; the first that acts on a packet decides.
 
-    `evidence` are the observations that it models, `confidence` how well they are known.
+    `evidence` are the observations that it models, `confidence` how well they are known; `network`
+    is what the links are like meanwhile.
     """
 
     name: str
@@ -207,103 +408,19 @@ class Policy:
     evidence: tuple[str, ...]
     confidence: Confidence
     rules: tuple[Rule, ...]
+    network: tuple[Conditions, ...] = ()
+
+    def scaled(self, factor: float) -> "Policy":
+        """The same with its times made shorter (or longer): what takes a censor ten minutes can be
+        tested in seconds.
+
+        Scaled are when rules begin (`seconds`) and how long places are remembered (`hold`), to the
+        millisecond; not rates, nor how long a flow is.
+        """
+        return replace(self, rules=tuple(_scaled(rule, factor) for rule in self.rules))
 
 
-# ------------------------------------------------------------------ the meaning
-
-Key = tuple[Transport, Address, Address]
-
-
-def flow_of(packet: Packet) -> Key:
-    """The same key for both directions of a flow."""
-    one, other = sorted((packet.source, packet.destination))
-    return packet.transport, one, other
-
-
-class Memory:
-    """Flows with a number each, forgotten `FLOW_MEMORY` seconds after they were last touched."""
-
-    def __init__(self, size: int = MAX_FLOWS) -> None:
-        self._size = size
-        self._flows: OrderedDict[Key, tuple[float, float]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._flows)
-
-    def get(self, key: Key, now: float) -> float | None:
-        self._expire(now)
-        return self._flows[key][1] if key in self._flows else None
-
-    def put(self, key: Key, number: float, now: float) -> bool:
-        """Remember, and begin the time anew; False when there is no room for another flow."""
-        self._expire(now)
-        if key not in self._flows and len(self._flows) >= self._size:
-            return False
-        self._flows[key] = (now, number)
-        self._flows.move_to_end(key)
-        return True
-
-    def _expire(self, now: float) -> None:
-        while self._flows:
-            key, (touched, _) = next(iter(self._flows.items()))
-            if now - touched < FLOW_MEMORY:
-                return
-            del self._flows[key]
-
-
-class Censor:
-    """A policy at work on packets in order of time: what the compiled ruleset does in the kernel.
-
-    All chance comes from `seed`.  `hits` is how many packets each rule has dropped.
-    """
-
-    def __init__(self, policy: Policy, seed: int) -> None:
-        self.hits = {rule.id: 0 for rule in policy.rules}
-        self._rules = policy.rules
-        self._random = Random(seed)
-        self._counts = Memory()
-        self._flows = {rule.id: Memory() for rule in policy.rules}
-        self._begun = {rule.id: Memory() for rule in policy.rules}
-
-    def judge(self, packet: Packet, now: float) -> Verdict:
-        key = flow_of(packet)
-        before = self._counts.get(key, now) or 0
-        count = before + 1
-        guilty = next(self._guilty(packet, key, count, now), None)
-        if guilty is None:
-            self._counts.put(key, count, now)
-            return Verdict.PASS
-        self.hits[guilty.id] += 1
-        # The kernel's count begins with the first packet that passes: a flow whose packets were all
-        # dropped was never confirmed, and is a new one each time.
-        if before:
-            self._counts.put(key, count, now)
-        return Verdict.DROP
-
-    def _guilty(self, packet: Packet, key: Key, count: float, now: float) -> Iterator[Rule]:
-        for rule in self._rules:
-            old = self._old_enough(rule, key, now)
-            concerns = self._concerns(rule, packet, key, now) and rule.direction.includes(packet)
-            if concerns and old and count > rule.after:
-                match rule.action:
-                    case Drop():
-                        yield rule
-                    case Lose() as lose:
-                        if self._random.randrange(PERMILLE) < lose.permille:
-                            yield rule
-
-    def _old_enough(self, rule: Rule, key: Key, now: float) -> bool:
-        if not rule.seconds:
-            return True
-        begun = self._begun[rule.id].get(key, now)
-        first = now if begun is None else begun
-        return self._begun[rule.id].put(key, first, now) and now - first >= rule.seconds
-
-    def _concerns(self, rule: Rule, packet: Packet, key: Key, now: float) -> bool:
-        matched = any(signature.matches(packet) for signature in rule.match)
-        if rule.scope is Scope.PACKET:
-            return matched
-        memory = self._flows[rule.id]
-        if matched or memory.get(key, now) is not None:
-            return memory.put(key, 0, now)
-        return False
+def _scaled(rule: Rule, factor: float) -> Rule:
+    places = rule.scope in (Scope.TRIPLE, Scope.ADDRESS)
+    hold = max(round(rule.hold * factor, 3), 0.001) if places else rule.hold
+    return replace(rule, seconds=round(rule.seconds * factor, 3), hold=hold)

@@ -31,7 +31,7 @@ ADDRESSES = {4: dns.rdatatype.A, 6: dns.rdatatype.AAAA}
 _COOKIE = 8
 
 # What dnspython raises for wire bytes that cannot be right, beside its own.
-_OBJECTIONS = (dns.exception.DNSException, ValueError, struct.error, IndexError, OverflowError)
+OBJECTIONS = (dns.exception.DNSException, ValueError, struct.error, IndexError, OverflowError)
 
 
 class Reply(NamedTuple):
@@ -164,7 +164,7 @@ def frame(message: bytes) -> bytes:
 def _message(data: bytes) -> dns.message.Message:
     try:
         message = dns.message.from_wire(data)
-    except _OBJECTIONS as error:
+    except OBJECTIONS as error:
         raise ValueError(f"no DNS message: {error or type(error).__name__}") from None
     if message.opcode() != dns.opcode.QUERY or len(message.question) != 1:
         raise ValueError("no DNS message with one question")
@@ -183,7 +183,7 @@ def _addresses(message: dns.message.Message) -> tuple[str, ...]:
     assert isinstance(message, dns.message.QueryMessage)
     try:
         found = message.resolve_chaining().answer
-    except _OBJECTIONS as error:
+    except OBJECTIONS as error:
         raise ValueError(f"no DNS answer: {error or type(error).__name__}") from None
     return tuple(str(ip_address(record.address)) for record in found or ())
 

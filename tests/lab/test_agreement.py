@@ -15,8 +15,9 @@ import pytest
 
 from circumtest import configs
 from circumtest.censor.enforce import apply, hits
+from circumtest.censor.judge import Censor
 from circumtest.censor.load import policy
-from circumtest.censor.policy import Censor, Policy
+from circumtest.censor.policy import Policy
 from circumtest.dtls import Shape
 from circumtest.errors import TunnelDown
 from circumtest.handshakes.whatsapp_message import TEST_ROOT

@@ -17,10 +17,10 @@ import pytest
 
 from circumtest import configs
 from circumtest.censor.enforce import apply, check, hits
+from circumtest.censor.judge import Censor
 from circumtest.censor.load import policy
 from circumtest.censor.policy import (
     Action,
-    Censor,
     Confidence,
     Drop,
     Lose,

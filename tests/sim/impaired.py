@@ -11,9 +11,9 @@ from functools import cache
 from random import Random
 from typing import Any
 
+from circumtest.censor.judge import Censor, flow_of
 from circumtest.censor.policy import (
     Bits,
-    Censor,
     Confidence,
     Drop,
     Lose,
@@ -25,7 +25,6 @@ from circumtest.censor.policy import (
     Signature,
     Verdict,
     Way,
-    flow_of,
 )
 from circumtest.censor.signatures import ALL
 from circumtest.model import Cause, Failure, Level, Record, Stage, Transport

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import pytest
 
 from circumtest import configs
+from circumtest.censor.judge import Censor
 from circumtest.censor.load import policy
-from circumtest.censor.policy import Censor, Policy
+from circumtest.censor.policy import Policy
 from circumtest.dtls import Shape
 from circumtest.handshakes.whatsapp_message import TEST_ROOT
 from circumtest.ladders import exchange, steady

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from circumtest.censor.judge import Censor
 from circumtest.censor.load import policy
-from circumtest.censor.policy import Censor, Judge, Packet, Verdict
+from circumtest.censor.policy import Judge, Packet, Verdict
 from circumtest.dtls import Shape
 from circumtest.handshakes.meet_call import MeetCall
 from circumtest.handshakes.webrtc import Webrtc

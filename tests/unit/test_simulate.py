@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from circumtest.censor.policy import Packet, Verdict
+from circumtest.censor.policy import Answer, Packet, Resets, Unreachable, Verdict
 from circumtest.errors import HandshakeFailed
 from circumtest.model import Address, Cause, Failure, Stage, Success, Transport
 from circumtest.script import (
@@ -182,3 +182,69 @@ def test_forty_virtual_seconds_cost_milliseconds() -> None:
 
     assert record.seconds == pytest.approx(40.0)
     assert time.perf_counter() - begun < 1
+
+
+class Says:
+    """Meets packets with these bytes by that verdict."""
+
+    def __init__(self, payload: bytes, verdict: Verdict) -> None:
+        self._payload, self._verdict = payload, verdict
+
+    def judge(self, packet: Packet, now: float) -> Verdict:
+        return self._verdict if packet.payload == self._payload else Verdict.PASS
+
+
+def speaking(got: list[Arrival | None]) -> Script[None]:
+    """Connect, say one word, take what comes within 3 s."""
+    yield from enter(Stage.CONNECTIVITY)
+    channel = yield from open_tcp(HERE, 5.0)
+    yield from send(channel, b"word")
+    got.append((yield from recv((yield from now()) + 3)))
+
+
+def test_what_a_censor_forges_arrives_as_if_the_far_end_had_sent_it() -> None:
+    """An answer comes beside the true one, an ICMP error instead of it."""
+    for forged, passes, wanted in (
+        (Answer(b"false"), True, [b"false", b"word"]),
+        (Unreachable(admin=True), False, [Cause.HOST_UNREACHABLE]),
+        (Unreachable(), False, [Cause.REFUSED]),
+    ):
+        got: list[Arrival | None] = []
+        judge = Says(b"word", Verdict(passes=passes, forged=forged))
+        services = {(Transport.UDP, HERE): Mirror()}
+        simulate(asking([b"word", b"more"], got), services, judge)
+        assert [came.data for came in got if came][: len(wanted)] == wanted
+
+
+def test_a_reset_ends_a_stream_at_both_ends_and_keeps_one_from_opening() -> None:
+    """A SYN that is answered by a reset is a refusal."""
+    got: list[Arrival | None] = []
+    judge = Says(b"word", Verdict(passes=False, forged=Resets()))
+    simulate(speaking(got), {(Transport.TCP, HERE): Mirror()}, judge)
+    assert [came.data for came in got if came] == [Cause.RESET]
+    judge = Says(b"", Verdict(passes=False, forged=Resets()))
+    record = simulate(speaking(got), {(Transport.TCP, HERE): Mirror()}, judge)
+    assert isinstance(record.outcome, Failure)
+    assert record.outcome.cause is Cause.REFUSED
+
+
+def test_an_icmp_error_keeps_a_stream_from_opening_and_does_not_end_one() -> None:
+    """An open one takes it for a passing trouble (RFC 1122 4.2.3.9)."""
+    got: list[Arrival | None] = []
+    told = Verdict(passes=False, forged=Unreachable(admin=True))
+    record = simulate(speaking(got), {(Transport.TCP, HERE): Mirror()}, Says(b"", told))
+    assert isinstance(record.outcome, Failure)
+    assert record.outcome.cause is Cause.HOST_UNREACHABLE
+    simulate(speaking(got), {(Transport.TCP, HERE): Mirror()}, Says(b"word", told))
+    assert got == [None]
+
+
+def test_what_is_delayed_comes_later() -> None:
+    """By so much."""
+    at = []
+    for judge in (None, Says(b"word", Verdict(passes=True, delay=0.2))):
+        got: list[Arrival | None] = []
+        simulate(asking([b"word"], got), {(Transport.UDP, HERE): Mirror()}, judge)
+        assert got[0] is not None
+        at.append(got[0].at)
+    assert at[1] - at[0] == pytest.approx(0.4)  # on its way there, and back

@@ -6,7 +6,7 @@ import pytest
 
 from circumtest import configs
 from circumtest.censor.load import policy
-from circumtest.censor.policy import Drop, Lose, Scope, Way
+from circumtest.censor.policy import Conditions, Drop, Lose, Reject, Scope, Way
 from circumtest.errors import ConfigError
 
 HEAD = 'summary = "s"\nconfidence = "guessed"\nevidence = []\n'
@@ -55,7 +55,52 @@ def test_a_rule_may_name_everything_one_way_and_a_time(tmp_path: Path) -> None:
     assert (rule.match[0].name, rule.seconds, rule.direction) == ("any", 22.0, Way.DOWN)
 
 
+def test_a_rule_may_be_narrowed_and_its_memory_made_longer(tmp_path: Path) -> None:
+    """By places and names, by what spares a flow, by how many there are."""
+    own = tmp_path / "mine.toml"
+    own.write_text(
+        HEAD
+        + """
+network = [{ delay = 0.04, loss = 0.025 }]
+[[rule]]
+id = "r"
+match = ["any"]
+scope = "triple"
+hold = 600
+action = { do = "reject", admin = true }
+to = ["exit", "192.0.2.0/24"]
+ports = [443, "596-599"]
+names = ["*.example"]
+ja4 = ["t13d*"]
+unless = ["stun"]
+first = 1
+concurrent = 8
+chance = 0.26
+after_bytes = 16384
+"""
+    )
+    it = policy(str(own))
+    (rule,) = it.rules
+    assert it.network == (Conditions(delay=0.04, loss=0.025),)
+    assert [str(prefix) for prefix in rule.to][-1] == "192.0.2.0/24"
+    assert len(rule.to) == 3
+    assert rule.ports == ((443, 443), (596, 599))
+    assert (rule.names, rule.ja4, rule.unless[0].name) == (("*.example",), ("t13d*",), "stun")
+    assert (rule.first, rule.concurrent, rule.chance) == (1, 8, 0.26)
+    assert (rule.after_bytes, rule.hold, rule.action) == (16384, 600.0, Reject(admin=True))
+    assert not rule.simple
+
+
 BAD = {
+    HEAD + RULE + "hold = 121": ("key `hold`", "up to 120"),
+    HEAD + RULE + "seconds = 119.5": ("key `seconds`", "0 to 119"),
+    HEAD + RULE + "ports = [0]": ("key `ports`", "596-599"),
+    HEAD + RULE + 'ports = ["9-1"]': ("key `ports`", "596-599"),
+    HEAD + RULE + 'to = ["here"]': ("key `to`", "services, exit"),
+    HEAD + RULE + "chance = 0": ("[[rule]] 1", "chance"),
+    HEAD + RULE + "first = 33": ("[[rule]] 1", "first"),
+    HEAD + RULE + 'unless = ["stn"]': ("key `unless`", "did you mean 'stun'"),
+    HEAD + RULE.replace('"drop"', '"reset"'): ("key `action`", "by ICMP"),
     "sumary = 1": ("key `sumary`", "did you mean 'summary'"),
     HEAD + RULE.replace("stun", "stn"): ("[[rule]] 1, key `match`", "did you mean 'stun'"),
     HEAD + RULE + "probability = 1\n": ("[[rule]] 1, key `probability`", "known: action"),
