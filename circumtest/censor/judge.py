@@ -4,7 +4,7 @@ The simulator asks it in virtual time, the lab's middlebox about real packets; w
 by a compiled ruleset has to agree with it.  It refuses to do I/O and to know any protocol.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -133,16 +133,14 @@ class _Standing:
         if since is None or not rule.direction.includes(packet):
             return None
         begun = since if rule.scope is Scope.ADDRESS else flow.sight.begun
-        if now - begun < rule.seconds or flow.packets <= rule.after:
-            return None
-        if flow.bytes <= rule.after_bytes and rule.after_bytes:
+        if now - begun < rule.seconds or not (rule.of_places or self._got_far(flow)):
             return None
         return self._act(packet, flow, now)
 
     def over(self, flow: _Flow) -> bool:
         """Whether nothing that may still come of a flow can concern the rule."""
         rule = self.rule
-        if rule.scope not in (Scope.PACKET, Scope.FLOW) or flow.draws.get(rule.id):
+        if rule.of_places or flow.draws.get(rule.id):
             return False
         looked = 0 < rule.first <= flow.sight.payloads
         return looked or rule.id in flow.spared or rule.id in flow.draws
@@ -170,14 +168,10 @@ class _Standing:
 
     def _matches(self, packet: Packet, flow: _Flow, now: float) -> bool:
         rule, sight = self.rule, flow.sight
-        if not self._addressed(packet) or rule.id in flow.spared:
+        if not self._addressed(packet) or self._spares(packet, flow):
             return False
-        if rule.unless:
-            if any(signature.matches(packet, sight) for signature in rule.unless):
-                flow.spared.add(rule.id)
-                return False
-            if not packet.payload:
-                return False  # what it is shows with the first payload
+        if rule.of_places and not self._got_far(flow):
+            return False
         if rule.first and (sight.payloads > rule.first or not packet.payload):
             return False
         if not any(signature.matches(packet, sight) for signature in rule.match):
@@ -187,6 +181,23 @@ class _Standing:
         if rule.concurrent and not self._crowded(packet, flow, now):
             return False
         return self._taken(flow)
+
+    def _got_far(self, flow: _Flow) -> bool:
+        return flow.packets > self.rule.after and flow.bytes > (self.rule.after_bytes or -1)
+
+    def _spares(self, packet: Packet, flow: _Flow) -> bool:
+        """Whether a flow is left alone: for good, or until it has shown what it is."""
+        rule, sight = self.rule, flow.sight
+        if not (rule.unless or rule.unless_names):
+            return False
+        if rule.id in flow.spared:
+            return True
+        named = sight.hello is not None and _one_of(sight.hello.name, rule.unless_names)
+        if named or any(signature.matches(packet, sight) for signature in rule.unless):
+            flow.spared.add(rule.id)
+            return True
+        unsaid = bool(rule.unless_names) and sight.hello is None and sight.greeting
+        return unsaid or not packet.payload
 
     def _addressed(self, packet: Packet) -> bool:
         rule, server = self.rule, packet.server
@@ -199,8 +210,8 @@ class _Standing:
         hello, rule = sight.hello, self.rule
         if hello is None:
             return False
-        named = not rule.names or any(fnmatchcase(hello.name, name) for name in rule.names)
-        return named and (not rule.ja4 or any(fnmatchcase(hello.ja4, ja4) for ja4 in rule.ja4))
+        named = not rule.names or _one_of(hello.name, rule.names)
+        return named and (not rule.ja4 or _one_of(hello.ja4, rule.ja4))
 
     def _crowded(self, packet: Packet, flow: _Flow, now: float) -> bool:
         """Whether more such flows of the client to the server's network are open than may be."""
@@ -258,6 +269,10 @@ def _key(scope: Scope, packet: Packet, flow: _Flow) -> Hashable:
     if scope is Scope.TRIPLE:
         return packet.transport, packet.client.host, server
     return server.host if scope is Scope.ADDRESS else flow.key
+
+
+def _one_of(text: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
 @lru_cache(4096)

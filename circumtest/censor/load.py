@@ -62,6 +62,7 @@ class _RuleTable(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ()
     ja4: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
+    unless_names: tuple[str, ...] = ()
     first: Annotated[int, msgspec.Meta(ge=0, le=MAX_FIRST)] = 0
     concurrent: Annotated[int, msgspec.Meta(ge=0, le=MAX_FLOWS)] = 0
     chance: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
@@ -70,12 +71,16 @@ class _RuleTable(msgspec.Struct, frozen=True):
 
 
 class _PolicyTable(msgspec.Struct, frozen=True):
-    """A policy's file; `include` are policies whose rules come first, in that order."""
+    """A policy's file; `include` are policies whose rules come first, in that order.
+
+    `scale` is what its times, included ones too, are multiplied by: see `Policy.scaled`.
+    """
 
     summary: str
     evidence: tuple[str, ...]
     confidence: Confidence
     include: tuple[str, ...] = ()
+    scale: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0
     rule: tuple[dict[str, Any], ...] = ()
     network: tuple[Conditions, ...] = ()
 
@@ -106,7 +111,8 @@ def _load(file: Path, above: tuple[Path, ...]) -> Policy:
     network = head.network or tuple(
         link for other in head.include for link in _included(other, where, (*above, file)).network
     )
-    return Policy(file.stem, summary, head.evidence, head.confidence, tuple(rules), network)
+    whole = Policy(file.stem, summary, head.evidence, head.confidence, tuple(rules), network)
+    return whole.scaled(head.scale)
 
 
 def _included(name: str, where: str, above: tuple[Path, ...]) -> Policy:
@@ -145,6 +151,7 @@ def _rule(raw: Mapping[str, Any], where: str, place: str) -> Rule:
         table.names,
         table.ja4,
         tuple(_signature(name, where, f"{place}, key `unless`") for name in table.unless),
+        table.unless_names,
         table.first,
         table.concurrent,
         table.chance,

@@ -292,7 +292,7 @@ class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="rejec
 class Police(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="police", tag_field="do"):
     """What is more than `rate` bytes a second, each direction of a flow by itself, is dropped.
 
-    `burst` bytes may come at once.  Bytes are counted with headers.
+    `rate` + `burst` bytes may come at once, as in the kernel's `limit`.  Headers count.
     """
 
     rate: int
@@ -336,17 +336,20 @@ class Rule:
     """Packets that match any of `match` (or what `scope` makes of a match) meet `action`.
 
     Narrowed by: `to`, prefixes of the server; `ports` of the server, as ranges; `names` and `ja4`,
-    patterns for its ClientHello; `unless`, signatures that spare a whole flow; `first`, the number
-    of packets with a payload of a flow that are looked at (0: all); `concurrent`, more than so many
-    flows of one client to the server's network (/24, /64) that match and have not ended; `chance`
-    that a match is taken at all.
+    patterns for its ClientHello; `unless`, signatures that spare a whole flow, and `unless_names`,
+    patterns for a server's name that do (a TLS flow is left alone until it is told); `first`, the
+    number of packets with a payload of a flow that are looked at (0: all); `concurrent`, more than
+    so many flows of one client to the server's network (/24, /64) that match and have not ended;
+    `chance` that a match is taken at all, drawn once a flow.
 
     `after` is the number of packets of the flow, both directions together, that pass before the
     action begins (the packet itself counts, as in the kernel's `ct packets`), `after_bytes` that of
-    bytes with headers.  `seconds` is how long after the flow's first packet it begins; with the scope
-    "address", how long after the first match.  Packets of the other direction than `direction` are
-    recognised and counted like all others, and pass.  `hold` is for how many seconds a match is
-    remembered: of a flow since its last packet, otherwise since the last match.
+    bytes with headers.  Where a place is remembered (triple, address) a flow matches when it has
+    got so far, and from then on everything of the place meets the action.  `seconds` is how long
+    after the flow's first packet the action begins; of an address, after the first match.  Packets
+    of the other direction than `direction` are recognised and counted like all others, and pass.
+    `hold` is for how many seconds a match is remembered: of a flow since its last packet, of a
+    place since the last match.
     """
 
     id: str
@@ -361,6 +364,7 @@ class Rule:
     names: tuple[str, ...] = ()
     ja4: tuple[str, ...] = ()
     unless: tuple[Signature, ...] = ()
+    unless_names: tuple[str, ...] = ()
     first: int = 0
     concurrent: int = 0
     chance: float = 1.0
@@ -368,11 +372,17 @@ class Rule:
     hold: float = FLOW_MEMORY
 
     @property
+    def of_places(self) -> bool:
+        """Whether what a match is remembered of is no flow."""
+        return self.scope in (Scope.TRIPLE, Scope.ADDRESS)
+
+    @property
     def simple(self) -> bool:
         """Whether one packet and counts are enough to judge by: then the kernel can."""
         return (
             all(signature.sees is None for signature in self.match)
-            and not (self.names or self.ja4 or self.unless or self.first or self.concurrent)
+            and not (self.names or self.ja4 or self.unless or self.unless_names)
+            and not (self.first or self.concurrent)
             and self.chance == 1.0
             and isinstance(self.action, Drop | Lose | Reject | Police)
         )
@@ -421,6 +431,5 @@ class Policy:
 
 
 def _scaled(rule: Rule, factor: float) -> Rule:
-    places = rule.scope in (Scope.TRIPLE, Scope.ADDRESS)
-    hold = max(round(rule.hold * factor, 3), 0.001) if places else rule.hold
+    hold = max(round(rule.hold * factor, 3), 0.001) if rule.of_places else rule.hold
     return replace(rule, seconds=round(rule.seconds * factor, 3), hold=hold)

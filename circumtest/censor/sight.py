@@ -14,6 +14,8 @@ KEPT = 4096
 """Bytes of each direction of a stream that are kept: a ClientHello with its longest key shares."""
 DATAGRAMS = 4
 """First datagrams from the client that a ClientHello is looked for in."""
+_HANDSHAKE = b"\x16\x03"
+"""How a TLS record of a handshake begins (RFC 8446 5.1)."""
 SIZES = 32
 """First packets with a payload whose sizes are kept."""
 
@@ -55,6 +57,11 @@ class Sight:
             elif self.up:
                 self._hello = hello_of(Transport.TCP, [self.up])
         return self._hello
+
+    @property
+    def greeting(self) -> bool:
+        """Whether a stream may be in the midst of a ClientHello."""
+        return self.up.startswith(_HANDSHAKE[: len(self.up)]) and 0 < len(self.up) < KEPT
 
     def add(self, packet: Packet) -> None:
         """See one more packet."""

@@ -340,13 +340,28 @@ def test_a_dns_question_is_answered_first_and_passes(address: str, told: list[st
 
 
 def test_policed_is_each_direction_of_each_flow_by_itself() -> None:
-    """A burst passes, then the rate."""
+    """A second's worth and the burst pass at once, then the rate."""
     judge = ruled(Rule("it", (ANY,), Police(1000, burst=1500), Scope.PACKET))
     assert judge.judge(up(bytes(1472)), 0.0).passes
-    assert not judge.judge(up(bytes(972)), 0.1).passes
+    assert judge.judge(up(bytes(972)), 0.0).passes
+    assert not judge.judge(up(bytes(472)), 0.1).passes
     assert judge.judge(towards_the_client(bytes(1472)), 0.1).passes
     assert judge.judge(up(bytes(1472), port=2), 0.1).passes
     assert judge.judge(up(bytes(972)), 1.1).passes
+
+
+def test_a_flow_that_got_so_far_betrays_its_place() -> None:
+    """From then on new flows of the place are dropped from their first packet on."""
+    judge = ruled(Rule("it", (ANY,), Drop(), Scope.TRIPLE, after=2, hold=600.0))
+    assert [judge.judge(up(DATA), 0.0).passes for _ in range(4)] == [True, True, False, False]
+    assert not judge.judge(up(DATA, port=2), 1.0).passes
+
+
+def test_names_that_spare_are_waited_for() -> None:
+    """A ClientHello that is not whole yet is left alone; what is no TLS is not."""
+    judge = ruled(Rule("it", (ANY,), Drop(), Scope.FLOW, unless_names=("*.good.example",)))
+    assert judge.judge(segment(b"\x16\x03\x01"), 0.0).passes
+    assert not judge.judge(segment(b"GET /", port=2), 0.0).passes
 
 
 def test_the_kernels_rules_come_first() -> None:
