@@ -6,14 +6,16 @@ and to know protocols.
 
 from collections.abc import Sequence
 
-from circumtest.censor.hello import hello_of
+from circumtest.censor.hello import carries, hello_of
 from circumtest.censor.policy import Hello, Packet
 from circumtest.model import Transport
 
 KEPT = 4096
 """Bytes of each direction of a stream that are kept: a ClientHello with its longest key shares."""
 DATAGRAMS = 4
-"""First datagrams from the client that a ClientHello is looked for in."""
+"""Datagrams from the client that may hold a piece of a ClientHello, and are kept."""
+EARLY = 8
+"""Segments that are kept until those before them have come."""
 _HANDSHAKE = b"\x16\x03"
 """How a TLS record of a handshake begins (RFC 8446 5.1)."""
 SIZES = 32
@@ -30,19 +32,18 @@ class Sight:
         self.begun = begun
         self.payloads = 0
         self._sizes: list[int] = []
-        self._heads = {True: b"", False: b""}  # by whether upwards
-        self._ends = {True: 0, False: 0}
-        self._datagrams: list[bytes] = []
+        self._heads = {True: _Head(), False: _Head()}  # by whether upwards
+        self._hellos: list[bytes] = []
         self._hello: Hello | None = None
         self._fresh = False
 
     @property
     def up(self) -> bytes:
-        return self._heads[True]
+        return self._heads[True].data
 
     @property
     def down(self) -> bytes:
-        return self._heads[False]
+        return self._heads[False].data
 
     @property
     def sizes(self) -> Sequence[int]:
@@ -52,8 +53,8 @@ class Sight:
     def hello(self) -> Hello | None:
         if self._hello is None and self._fresh:
             self._fresh = False
-            if self._datagrams:
-                self._hello = hello_of(Transport.UDP, self._datagrams)
+            if self._hellos:
+                self._hello = hello_of(Transport.UDP, self._hellos)
             elif self.up:
                 self._hello = hello_of(Transport.TCP, [self.up])
         return self._hello
@@ -68,23 +69,44 @@ class Sight:
         payload, upwards = packet.payload, packet.upwards
         if not payload:
             return
+        head = self._heads[upwards]
         if packet.transport is Transport.TCP:
-            end = packet.offset + len(payload)
-            if end <= self._ends[upwards]:
+            if not head.take(packet.offset, payload):
                 return
-            self._ends[upwards] = end
-            head = self._heads[upwards]
-            if len(head) < KEPT and packet.offset <= len(head):
-                self._heads[upwards] = (
-                    head + payload[len(head) - packet.offset :][: KEPT - len(head)]
-                )
-                self._fresh |= upwards
+            self._fresh |= upwards
         else:
-            if not self._heads[upwards]:
-                self._heads[upwards] = payload[:KEPT]
-            if upwards and len(self._datagrams) < DATAGRAMS:
-                self._datagrams.append(payload)
+            if not head.data:
+                head.data = payload[:KEPT]
+            if upwards and len(self._hellos) < DATAGRAMS and carries(payload):
+                self._hellos.append(payload)
                 self._fresh = True
         self.payloads += 1
         if len(self._sizes) < SIZES:
             self._sizes.append(len(payload) if upwards else -len(payload))
+
+
+class _Head:
+    """The first bytes of one direction of a stream, in whatever order its segments come."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self._end = 0  # all before it has come
+        self._early: dict[int, bytes] = {}  # what came ahead of its turn, by where it begins
+
+    def take(self, offset: int, payload: bytes) -> bool:
+        """Whether a segment brings anything new."""
+        if offset + len(payload) <= self._end or offset in self._early:
+            return False
+        if offset > self._end:
+            if len(self._early) < EARLY:
+                self._early[offset] = payload
+            return True
+        self._append(offset, payload)
+        for at in sorted(self._early):
+            if at <= self._end:
+                self._append(at, self._early.pop(at))
+        return True
+
+    def _append(self, offset: int, payload: bytes) -> None:
+        self.data += payload[self._end - offset :][: KEPT - len(self.data)]
+        self._end = max(self._end, offset + len(payload))

@@ -1,9 +1,11 @@
-"""The protocols that censors recognise, as values: one packet each, at fixed offsets.
+"""The protocols that censors recognise, as values.
 
-Offsets are from the start of the UDP or TCP payload.  It refuses to match anything itself and holds
-nothing that needs more than one packet: such a match belongs to a middlebox.
+Here those of calls that one packet shows at fixed offsets, from the start of the UDP or TCP
+payload; tunnels, streams and what takes more packets come from `circumtest.censor.flow_signatures`.
+It refuses to match anything itself.
 """
 
+from circumtest.censor.flow_signatures import FLOW_SIGNATURES
 from circumtest.censor.policy import Bits, Confidence, Shape, Signature, octets
 from circumtest.model import Transport
 
@@ -44,6 +46,14 @@ TELEGRAM_REFLECTOR = Signature(
     (Shape(Transport.UDP, (octets(16, "ff" * 12), octets(28, "feffffff")), (40, 65527)),),
     "tgcalls ReflectorPort.cpp and captures of its traffic: the 40-byte hello has twelve ff after "
     "the 16-byte peer tag, then fe ff ff ff; no other packet of the call carries it",
+    Confidence.MEASURED,
+)
+
+TELEGRAM_REFLECTOR_TCP = Signature(
+    "telegram-reflector-tcp",
+    (Shape(Transport.TCP, (octets(0, "eeeeeeee14000000"), octets(24, "00000000"))),),
+    "tgcalls against a reflector in a lab: the stream begins with the mark of MTProto's "
+    "intermediate framing and a frame of 20 bytes, the 16-byte peer tag and four zeros",
     Confidence.MEASURED,
 )
 
@@ -137,6 +147,26 @@ DTLS_PION = Signature(
     Confidence.MEASURED,
 )
 
+WHATSAPP_MEDIA = Signature(
+    "whatsapp-media",
+    (Shape(Transport.UDP, (octets(0, "90"), octets(12, "debe"))),),
+    "captures of WhatsApp calls and nDPI's stun.c: RTP with the header extension profile 0xdebe",
+    Confidence.MEASURED,
+)
+
+DNS = Signature(
+    "dns",
+    (
+        Shape(Transport.UDP, (Bits(16, 5, 0, 0), octets(4, "0001")), (17, 512), port=53),
+        Shape(Transport.TCP, (Bits(32, 5, 0, 0), octets(6, "0001")), port=53),
+    ),
+    "RFC 1035 sections 4.1.1 and 4.2.2: a query with one question, to port 53",
+    Confidence.MEASURED,
+)
+
+TCP = Signature(
+    "tcp", (Shape(Transport.TCP),), "every segment, whatever is in it", Confidence.MEASURED
+)
 UDP = Signature(
     "udp", (Shape(Transport.UDP),), "every datagram, whatever is in it", Confidence.MEASURED
 )
@@ -154,6 +184,7 @@ SIGNATURES = {
         WHATSAPP_CALL,
         TELEGRAM_TURN,
         TELEGRAM_REFLECTOR,
+        TELEGRAM_REFLECTOR_TCP,
         WIREGUARD_INITIATION,
         TURN_ALLOCATE,
         STUN_TCP,
@@ -162,8 +193,11 @@ SIGNATURES = {
         SIP,
         DTLS_CLIENT_HELLO,
         DTLS_PION,
+        WHATSAPP_MEDIA,
+        DNS,
+        *FLOW_SIGNATURES,
     )
 }
 
-ALL = {**SIGNATURES, UDP.name: UDP, ANY.name: ANY}
+ALL = {**SIGNATURES, **{one.name: one for one in (TCP, UDP, ANY)}}
 """What a rule can name: the protocols, and what recognises none and means a bad network."""

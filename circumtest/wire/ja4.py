@@ -1,8 +1,8 @@
-"""JA4 of a ClientHello: FoxIO's fingerprint of a TLS or DTLS client, to compare shapes by.
+"""JA4 of a ClientHello: FoxIO's fingerprint of a TLS, QUIC or DTLS client, to compare shapes by.
 
-`d` or `t`, version, `d` or `i` for a server name or none, how many ciphers and extensions, the
+`t`, `q` or `d`, version, `d` or `i` for a server name or none, how many ciphers and extensions, the
 first protocol's first and last character; then two hashes.  GREASE values (RFC 8701) do not count.
-It refuses QUIC.
+It refuses to find the hello: that is `circumtest.wire.tls`'s, `quic`'s and `dtls`'s.
 """
 
 from collections.abc import Iterable
@@ -34,8 +34,8 @@ _MOST = 99
 """Counts have two digits."""
 
 
-def ja4(hello: ClientHello) -> str:
-    """The fingerprint, such as `d2i110600_f44d4b9ad54e_...`.
+def ja4(hello: ClientHello, *, quic: bool = False) -> str:
+    """The fingerprint, such as `dd2i110600_f44d4b9ad54e_...`; `quic` where that carries the hello.
 
     Raises ValueError where a list in an extension that it needs is none.
     """
@@ -44,7 +44,7 @@ def ja4(hello: ClientHello) -> str:
     version = _version(hello)
     first = "".join(
         (
-            "d" if version.startswith("d") else "t",
+            "q" if quic else "d" if version.startswith("d") else "t",
             version,
             "i" if hello.get(SERVER_NAME) is None else "d",
             f"{min(len(ciphers), _MOST):02}{min(len(extensions), _MOST):02}",

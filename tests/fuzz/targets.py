@@ -16,9 +16,14 @@ from typing import Any
 
 import dpkt
 
+from circumtest.censor.middlebox import datagram
+from circumtest.censor.policy import Packet
+from circumtest.censor.sight import Sight
+from circumtest.censor.signatures import SIGNATURES
+from circumtest.detect.frames import frame
 from circumtest.dtls import Endpoint, Shape, client, server
 from circumtest.identity import certificate
-from circumtest.model import Transport
+from circumtest.model import Address, Transport
 from circumtest.recording import capture
 from circumtest.secure import TlsAnswerer
 from circumtest.wire import (
@@ -32,16 +37,19 @@ from circumtest.wire import (
     ice,
     ja4,
     mtproto,
+    mtproto_clear,
     mtproto_transport,
     noise,
     pcmu,
     protobuf,
+    quic,
     reflector,
     rtp,
     sdp,
     sip,
     socks,
     stun,
+    tls,
     turn,
     wacert,
     whatsapp,
@@ -53,6 +61,7 @@ from tests.fuzz import halves
 DATA = Path(__file__).parents[1] / "data"
 SECRET = "circumtest lab"
 KEY = bytes(64)
+CLIENT, SERVER = Address("192.0.2.2", 40000), Address("203.0.113.10", 443)
 PAIR = noise.KeyPair.of(bytes(range(32)))
 
 Parser = Callable[[bytes], object]
@@ -167,6 +176,34 @@ def _hello(body: bytes) -> None:
     ja4.ja4(dtls.ClientHello.unpack(body))
 
 
+def _tls(data: bytes) -> None:
+    hello = tls.client_hello(data)
+    if hello is not None:
+        for parse in (tls.server_name, tls.protocols, tls.versions, tls.encrypted, ja4.ja4):
+            with suppress(ValueError):
+                parse(hello)
+
+
+def _quic(data: bytes) -> None:
+    quic.client_hello([data, data[::-1]])
+    for packet in quic.initials(data):
+        list(quic.crypto(packet.rest))
+
+
+def _flow(data: bytes) -> None:
+    """Every signature, on a flow cut out of the bytes."""
+    size = 1 + len(data) // 4
+    for transport in Transport:
+        sight = Sight(0.0)
+        for at in range(0, len(data), size):
+            up, piece = at // size != 1, data[at : at + size]
+            ends = (CLIENT, SERVER) if up else (SERVER, CLIENT)
+            packet = Packet(transport, *ends, piece, up, at if up else 0)
+            sight.add(packet)
+            for signature in SIGNATURES.values():
+                signature.matches(packet, sight)
+
+
 def _sip(data: bytes) -> None:
     message = sip.unpack(data)
     read: tuple[Callable[[], object], ...] = (
@@ -237,6 +274,10 @@ INVITE = (
 HEAD = b'HTTP/1.1 201 Created\r\nETag: "a"\r\nLocation: /x\r\nContent-Length: 2\r\n\r\nok'
 FRAMINGS = tuple(mtproto_transport.Framing)
 FRAMES = [mtproto_transport.Framer(framing).pack(bytes(40)) for framing in FRAMINGS]
+CLEAR = [
+    mtproto_transport.PREAMBLES[framing] + frame
+    for framing, frame in zip(FRAMINGS, FRAMES, strict=True)
+]
 HELLO = noise.client_hello(PAIR)
 SEALED = noise.server_hello(PAIR.public, PAIR, PAIR, b"certificates")
 
@@ -302,6 +343,7 @@ WIRE: dict[str, Target] = {
         ),
         payloads("tg_mtproto"),
     ),
+    "mtproto_clear": Target(parsers(mtproto_clear.whole), inputs(*CLEAR)),
     "mtproto_transport": Target(
         parsers(
             *(_fed(partial(mtproto_transport.Framer, framing)) for framing in FRAMINGS),
@@ -326,6 +368,7 @@ WIRE: dict[str, Target] = {
         ),
     ),
     "protobuf": Target(parsers(protobuf.unpack), inputs(protobuf.pack({1: b"x", 2: 300}))),
+    "quic": Target(parsers(_quic), payloads("quic_chromium")),
     "reflector": Target(
         parsers(
             reflector.parse,
@@ -352,6 +395,7 @@ WIRE: dict[str, Target] = {
         parsers(_stun, partial(stun.authentic, key=KEY)),
         payloads("plain_turn", "wa_alloc_2023", "tg_turn_1400"),
     ),
+    "tls": Target(parsers(_tls), payloads("tls_curl", "tls_tor", "tls12_openssl")),
     "turn": Target(
         parsers(_turn, turn.parse_channel_data, turn.is_signed, _fed(turn.Framer)),
         inputs(turn.pack_channel_data(0x4000, b"four", stream=True), CHECK, bytes(4)),
@@ -401,6 +445,12 @@ def _hellos() -> Iterator[bytes]:
         yield halves.join([hello[0][:-1], *hello])
 
 
+def _frames() -> Iterator[bytes]:
+    for name in ("plain_turn", "wg_plain", "tg_mtproto"):
+        with (DATA / f"{name}.pcap").open("rb") as opened:
+            yield from (bytes(raw) for _, raw in islice(dpkt.pcap.UniversalReader(opened), 4))
+
+
 def _captures() -> Iterator[bytes]:
     for name in ("plain_turn", "wg_plain", "tg_mtproto"):
         yield (DATA / f"{name}.pcap").read_bytes()
@@ -408,6 +458,15 @@ def _captures() -> Iterator[bytes]:
 
 ROOMS: dict[str, Target] = {
     "capture": Target(parsers(capture.read), _captures),
+    "datagram": Target(
+        parsers(datagram.parse),
+        lambda: (one[dpkt.ethernet.Ethernet.__hdr_len__ :] for one in _frames()),
+    ),
+    "frame": Target(parsers(partial(frame, 0.0)), _frames),
+    "signatures": Target(
+        _flow,
+        payloads("tls_curl", "openvpn_plain_udp", "quic_chromium", "signal_turn", "tg_mtproto"),
+    ),
     "secure": Target(_secure, lambda: [halves.join([halves.tls_hello("lab.example")])], slow=True),
     **{
         f"dtls-{shape}": Target(
@@ -419,7 +478,7 @@ ROOMS: dict[str, Target] = {
     },
     "dtls-server": Target(halves.endpoint(_server), _hellos, slow=True),
 }
-"""What stands above the parsers and takes bytes as well: captures, TLS, DTLS."""
+"""What stands above the parsers and takes bytes as well: captures, frames, TLS, DTLS."""
 
 HALVES: dict[str, Target] = {
     f"{word} {name}": Target(run(name), partial(samples, name), slow=True)

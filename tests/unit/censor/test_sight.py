@@ -45,6 +45,17 @@ def test_nothing_that_comes_makes_it_raise_or_grow(packets: list[tuple[bytes, in
     assert len(sight.sizes) <= SIZES
 
 
+@given(st.permutations(range(5)), st.lists(st.integers(0, 4)))
+def test_segments_may_come_in_any_order_and_again(order: list[int], again: list[int]) -> None:
+    """What overtook another is kept until its turn."""
+    pieces = [bytes([number]) * 10 for number in range(5)]
+    sight = Sight(0.0)
+    for number in [*order, *again]:
+        sight.add(segment(pieces[number], number * 10))
+    assert sight.up == b"".join(pieces)
+    assert sight.payloads == 5
+
+
 def test_of_datagrams_the_first_of_each_direction_is_kept_and_all_sizes_count() -> None:
     """Sizes towards the client are negative."""
     sight = Sight(0.0)

@@ -1,50 +1,40 @@
 """Each signature knows its protocol and leaves the neighbours alone, in packets of real engines."""
 
-import ipaddress
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 
-import dpkt
 import pytest
 
+from circumtest.censor.flow_signatures import FLOW_SIGNATURES
 from circumtest.censor.policy import Packet
+from circumtest.censor.sight import Sight
 from circumtest.censor.signatures import SIGNATURES
 from circumtest.dtls import Shape, client
 from circumtest.identity import certificate
 from circumtest.model import Address, Transport
+from tests.unit.censor.flows import flows
 
-DATA = Path(__file__).parents[2] / "data"
+OTHERS = {signature.name for signature in FLOW_SIGNATURES}
+"""`test_flow_signatures` has them."""
 GENERIC = {"stun", "turn-allocate", "dtls-client-hello"}
 """What any application's packets may carry."""
 A, B = Address("192.0.2.2", 40000), Address("203.0.113.10", 3478)
 
 
-def packets(file: str) -> Iterator[Packet]:
-    """The UDP and TCP packets of a capture, IPv4 or IPv6."""
-    with (DATA / f"{file}.pcap").open("rb") as capture:
-        for _, frame in dpkt.pcap.UniversalReader(capture):
-            ip = dpkt.ethernet.Ethernet(frame).data
-            match getattr(ip, "data", None):
-                case dpkt.udp.UDP() as layer4:
-                    transport = Transport.UDP
-                case dpkt.tcp.TCP() as layer4:
-                    transport = Transport.TCP
-                case _:
-                    continue
-            source, destination = (str(ipaddress.ip_address(a)) for a in (ip.src, ip.dst))
-            yield Packet(
-                transport,
-                Address(source, layer4.sport),
-                Address(destination, layer4.dport),
-                bytes(layer4.data),
-            )
+def packets(file: str) -> list[Packet]:
+    """The UDP and TCP packets of a capture."""
+    return [packet for flow in flows(file) for packet in flow]
 
 
 def recognised(packet: Packet) -> set[str]:
-    """The names of the signatures that match."""
-    return {name for name, signature in SIGNATURES.items() if signature.matches(packet)}
+    """The names of the signatures of calls that match a packet by itself."""
+    sight = Sight(0.0)
+    sight.add(packet)
+    return {
+        name
+        for name, signature in SIGNATURES.items()
+        if name not in OTHERS and signature.matches(packet, sight)
+    }
 
 
 @pytest.mark.parametrize(
@@ -53,6 +43,7 @@ def recognised(packet: Packet) -> set[str]:
         ("wa_alloc_2019", {"whatsapp-call": 2, "stun": 4, "turn-allocate": 2}),
         ("wa_alloc_2023", {"whatsapp-call": 4, "stun": 6, "turn-allocate": 2}),
         ("tg_reflector_599", {"telegram-reflector": 3}),
+        ("tg_reflector_tcp_call", {"telegram-reflector-tcp": 1}),
         ("tg_reflector_598_tag_has_ff", {"telegram-reflector": 3}),
         ("tg_turn_1400", {"telegram-turn": 3, "stun": 6, "turn-allocate": 2}),
         ("plain_turn", {"stun": 6, "turn-allocate": 2}),
@@ -89,7 +80,7 @@ PION = HELLO + "000cc02bc02fc00ac014c02cc030" + "0100" + "0000"
 """Records with a ClientHello: up to the cipher suites, and whole."""
 NEIGHBOURS = {
     "dns": "1234010000010000000000000377777706676f6f676c6503636f6d0000010001",
-    "rtp": "9078" + "00" * 10 + "debe0001" + "00" * 60,
+    "rtp": "9078" + "00" * 10 + "bede0001" + "00" * 60,
     "stun binding": "000100002112a442" + "11" * 12,
     "ice binding": "000100082112a442" + "11" * 12 + "0006000161000000",
     "allocate": "000300082112a442" + "11" * 12 + "0019000411000000",
@@ -148,6 +139,7 @@ def test_stun_on_another_port_is_not_telegrams() -> None:
         ("00010018" + "11" * 16 + "01010014" + "31" * 20, {"zoom-stun"}),
         ("00010046" + "0000beef" + "00" * 64 + "6f74", {"discord-discovery"}),
         (NEIGHBOURS["allocate"], {"stun", "turn-allocate"}),
+        ("9078" + "00" * 10 + "debe0001" + "00" * 60, {"whatsapp-media"}),
         (b"INVITE sip:lab@192.0.2.1 SIP/2.0".hex(), {"sip"}),
         (b"REGISTER sips:lab@192.0.2.1 SIP/2.0".hex(), {"sip"}),
         (PION, {"dtls-client-hello", "dtls-pion"}),
@@ -163,6 +155,17 @@ def test_stun_on_another_port_is_not_telegrams() -> None:
 def test_call_setups_are_known_by_their_first_packet(data: str, expected: set[str]) -> None:
     """Zoom, Discord, TURN, SIP, DTLS, and pion's DTLS by its suites and their order."""
     assert recognised(Packet(Transport.UDP, A, B, bytes.fromhex(data))) == expected
+
+
+def test_a_question_is_dns_only_on_its_port() -> None:
+    """Over UDP, and over TCP behind its length; an answer is none."""
+    question, resolver = bytes.fromhex(NEIGHBOURS["dns"]), Address(B.host, 53)
+    framed = len(question).to_bytes(2) + question
+    answer = question[:2] + b"\x81\x80" + question[4:]
+    assert recognised(Packet(Transport.UDP, A, resolver, question)) == {"dns"}
+    assert recognised(Packet(Transport.TCP, A, resolver, framed)) == {"dns"}
+    assert recognised(Packet(Transport.UDP, A, B, question)) == set()
+    assert recognised(Packet(Transport.UDP, A, resolver, answer)) == set()
 
 
 @pytest.mark.parametrize("shape", Shape)
@@ -187,9 +190,3 @@ def test_only_pions_client_hello_is_taken_for_pions(shape: Shape, seed: int) -> 
 def test_over_tcp_only_what_has_a_form_there(data: str, expected: set[str]) -> None:
     """STUN and SIP; the dialects and DTLS are of datagrams."""
     assert recognised(Packet(Transport.TCP, A, B, bytes.fromhex(data))) == expected
-
-
-def test_every_signature_is_named_as_it_is_found_and_says_who_says_so() -> None:
-    """The table's keys are the signatures' names, and each has a source."""
-    assert all(name == signature.name for name, signature in SIGNATURES.items())
-    assert all(signature.source for signature in SIGNATURES.values())

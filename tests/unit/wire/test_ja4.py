@@ -48,6 +48,11 @@ def test_dtls_counts_its_versions_downwards() -> None:
     assert ja4(hello(version=0x0303)).startswith("t12i")
 
 
+def test_what_carries_the_hello_is_its_first_letter() -> None:
+    """The same hello in QUIC differs by nothing else."""
+    assert ja4(CHROME, quic=True) == "q" + ja4(CHROME)[1:]
+
+
 @pytest.mark.parametrize(
     ("name", "ends"), [(b"h2", "h2"), (b"webrtc", "wc"), (b"c", "cc"), (b"\xab\x12", "a2")]
 )
