@@ -30,6 +30,7 @@ from circumtest.censor.policy import (
 )
 from circumtest.censor.signatures import ALL
 from circumtest.errors import ConfigError
+from circumtest.impair import by_link
 from circumtest.model import Transport
 from circumtest.registry import convert, suggest
 
@@ -111,6 +112,10 @@ def _load(file: Path, above: tuple[Path, ...]) -> Policy:
     network = head.network or tuple(
         link for other in head.include for link in _included(other, where, (*above, file)).network
     )
+    try:
+        by_link(network)
+    except ValueError as error:
+        raise ConfigError(where, "[[network]]", str(error)) from None
     whole = Policy(file.stem, summary, head.evidence, head.confidence, tuple(rules), network)
     return whole.scaled(head.scale)
 

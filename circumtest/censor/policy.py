@@ -404,6 +404,14 @@ class Conditions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate: int = 0
     mtu: int = 0
 
+    def __post_init__(self) -> None:
+        if not (0 <= self.delay <= 10 and 0 <= self.jitter <= 10):
+            raise ValueError("`delay` and `jitter` are 0 to 10 seconds")
+        if not (0 <= self.loss <= 1 and 0 <= self.reorder <= 1):
+            raise ValueError("`loss` and `reorder` are shares, 0 to 1")
+        if self.rate < 0 or 0 < self.rate < 1000:
+            raise ValueError("`rate` is 1000 bytes a second or more, or 0")
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:

@@ -120,6 +120,13 @@ BAD = {
     HEAD + 'include = ["opne"]': ("key `include`", "did you mean 'open'"),
     HEAD.replace("guessed", "sure"): ("key `confidence`", "sure"),
     HEAD + "rule = 3": ("key `rule`", "array"),
+    HEAD + "network = [{ loss = 1.5 }]": ("key `network", "0 to 1"),
+    HEAD + "network = [{ delay = -1 }]": ("key `network", "0 to 10 seconds"),
+    HEAD + "network = [{ rate = 10 }]": ("key `network", "1000 bytes"),
+    HEAD + "network = [{ lag = 1 }]": ("key `network", "lag"),
+    HEAD + 'network = [{ link = "moon" }]': ("[[network]]", "known: client, services, exit"),
+    HEAD + "network = [{ loss = 0.1 }, { delay = 1 }]": ("[[network]]", "twice"),
+    HEAD + "network = [{ mtu = 576 }]": ("[[network]]", "1280 to 1500"),
     "confidence": ("", "is not TOML"),
     'confidence = "guessed"\nevidence = []': ("", "summary"),
 }
