@@ -1,43 +1,161 @@
-"""Policies carried out by the kernel of this machine, in the censor's namespace.
+"""Policies carried out in the censor's namespace: by the kernel, and by a middlebox what it cannot.
 
-It refuses to weaken one: what the kernel will not take is EnvironmentUnfit, and nothing is loaded.
+It refuses to weaken one: what cannot be carried out here is EnvironmentUnfit, and nothing is begun;
+a packet that the middlebox should judge and does not never passes, and `Enforced` tells of it.
 """
 
 import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from circumtest.censor.nft import TABLE, rule_of, ruleset
-from circumtest.censor.policy import Policy
+from circumtest.censor import nft
+from circumtest.censor.middlebox import handover, kernel
+from circumtest.censor.middlebox.briefing import Briefing, dumps
+from circumtest.censor.middlebox.netlink import Counters, counters
+from circumtest.censor.policy import FLOW_MEMORY, Policy
 from circumtest.errors import EnvironmentUnfit
 from circumtest.netns import Netns
-from circumtest.process import ProcessEnded, run
+from circumtest.process import Daemon, ProcessEnded, daemon, run
+
+PATIENCE = 20.0
+"""Seconds that the middlebox may take to start: it is a Python, and machines are busy."""
+_OPEN = f"add table inet {nft.TABLE}\ndelete table inet {nft.TABLE}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Enforced:
+    """A policy in force in `netns`."""
+
+    policy: Policy
+    netns: Netns
+    middlebox: Daemon | None = None
+
+    async def hits(self) -> dict[str, int]:
+        """How many packets each rule has acted on so far, by rule id, in the policy's order."""
+        found = await hits(self.netns)
+        return {rule.id: found[rule.id] for rule in self.policy.rules}
+
+    def fault(self) -> str | None:
+        """Why the policy is not carried out any more; None: it is.
+
+        From then on no packet passes that the middlebox should judge: no outcome tells anything.
+        """
+        if self.middlebox is None:
+            return None
+        if not self.middlebox.alive:
+            return f"the policy {self.policy.name}: {self.middlebox.post_mortem()}"
+        if counters(handover.QUEUE, self.middlebox.pid) is None:
+            return f"the policy {self.policy.name}: middlebox is about to end"
+        return None
+
+    def counters(self) -> Counters:
+        """How many packets the middlebox was given, and how many of them it had no room for.
+
+        Those were dropped, and it was no rule's doing.
+        """
+        if self.middlebox is None:
+            return Counters()
+        return counters(handover.QUEUE, self.middlebox.pid) or Counters()
+
+
+@asynccontextmanager
+async def enforced(netns: Netns, policy: Policy, seed: int = 0) -> AsyncIterator[Enforced]:
+    """Have the policy in force in `netns`, in place of an earlier one, for packets it forwards.
+
+    All chance of the middlebox comes from `seed`.  Counters and memory start empty; packet counts
+    (`after`) are conntrack's, which begin with the first policy that has any.  On exit none is in
+    force.  Raises EnvironmentUnfit when this machine cannot carry it out.
+    """
+    if not handover.others(policy):
+        await apply(netns, policy)
+        try:
+            yield Enforced(policy, netns)
+        finally:
+            await _nft(netns, policy, _OPEN)
+        return
+    queues = await _queues(netns, policy)
+    async with (
+        _middlebox(netns, Briefing(policy, seed)) as middlebox,
+        kernel.opened(netns, nft=queues),
+    ):
+        await _nft(netns, policy, _ruleset(policy, nft_queues=queues))
+        # What is settled of a flow is remembered for as long as the judge would, not for 30 s.
+        await netns.sysctl("net.netfilter.nf_conntrack_udp_timeout", round(FLOW_MEMORY))
+        try:
+            yield Enforced(policy, netns, middlebox)
+        finally:
+            await _nft(netns, policy, _OPEN)
 
 
 async def check(netns: Netns, policy: Policy) -> None:
     """Have the kernel judge every rule without loading any.  Raises EnvironmentUnfit."""
-    await _nft(netns, policy, "-c", "-f", "-")
+    queues = bool(handover.others(policy)) and await _queues(netns, policy)
+    await _nft(netns, policy, _ruleset(policy, nft_queues=queues), "-c")
 
 
 async def apply(netns: Netns, policy: Policy) -> None:
-    """Put the policy in force in `netns`, in place of an earlier one, for packets it forwards.
+    """Put a policy in force that needs no middlebox, until another one is.
 
-    All or nothing.  Counters and the memory of flows start empty; packet counts (`after`) are
-    conntrack's, which begin with the first policy that has any.  Raises EnvironmentUnfit.
+    All or nothing.  Raises EnvironmentUnfit, and ValueError for a policy that needs `enforced`.
     """
-    await _nft(netns, policy, "-f", "-")
+    if rules := handover.others(policy):
+        raise ValueError(f"the rule {rules[0].id} of the policy {policy.name} needs a middlebox")
+    await _nft(netns, policy, nft.ruleset(policy))
 
 
 async def hits(netns: Netns) -> dict[str, int]:
-    """How many packets each rule of the policy in force has dropped so far, by rule id."""
+    """How many packets each rule of the policy in force has acted on so far, by rule id."""
     listing = json.loads(
-        await run(netns, ["nft", "-j", "list", "counters", "table", "inet", TABLE])
+        await run(netns, ["nft", "-j", "list", "counters", "table", "inet", nft.TABLE])
     )
-    counters = (entry["counter"] for entry in listing["nftables"] if "counter" in entry)
-    return {rule_of(counter["name"]): counter["packets"] for counter in counters}
+    listed = (entry["counter"] for entry in listing["nftables"] if "counter" in entry)
+    return {nft.rule_of(counter["name"]): counter["packets"] for counter in listed}
 
 
-async def _nft(netns: Netns, policy: Policy, *options: str) -> None:
+def _ruleset(policy: Policy, *, nft_queues: bool) -> str:
+    others = handover.others(policy)
+    return nft.ruleset(policy) + handover.ruleset(others, queue=nft_queues)
+
+
+async def _queues(netns: Netns, policy: Policy) -> bool:
+    """Whether nft itself queues packets.  Raises EnvironmentUnfit, which names policy and rules."""
     try:
-        await run(netns, ["nft", *options], input=ruleset(policy).encode())
+        return await kernel.nft_has_queues(netns)
+    except EnvironmentUnfit as unfit:
+        rules = ", ".join(rule.id for rule in handover.others(policy))
+        problem = f"this kernel cannot queue packets for a middlebox ({unfit.missing}), as the"
+        raise EnvironmentUnfit(
+            f"{problem} policy {policy.name} needs for: {rules}", unfit.remedy
+        ) from None
+
+
+@asynccontextmanager
+async def _middlebox(netns: Netns, briefing: Briefing) -> AsyncIterator[Daemon]:
+    """The process, ready to judge; on exit it is gone.  Raises EnvironmentUnfit."""
+    told = os.memfd_create("briefing")
+    try:
+        with os.fdopen(told, "wb", closefd=False) as file:
+            file.write(dumps(briefing))
+        os.lseek(told, 0, os.SEEK_SET)
+        argv = [sys.executable, "-m", "circumtest.censor.middlebox", str(told)]
+        async with daemon(netns, argv, pass_fds=[told], name="middlebox") as process:
+            try:
+                await process.line("^ready$", PATIENCE)
+            except (ProcessEnded, TimeoutError) as error:
+                name = briefing.policy.name
+                problem = f"the middlebox of the policy {name} did not start: {error}"
+                raise EnvironmentUnfit(problem) from error
+            yield process
+    finally:
+        os.close(told)
+
+
+async def _nft(netns: Netns, policy: Policy, text: str, *options: str) -> None:
+    try:
+        await run(netns, ["nft", *options, "-f", "-"], input=text.encode())
     except ProcessEnded as error:
         words = " ".join(error.words.split())
         raise EnvironmentUnfit(

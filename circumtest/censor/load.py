@@ -31,6 +31,7 @@ from circumtest.censor.policy import (
 from circumtest.censor.signatures import ALL
 from circumtest.errors import ConfigError
 from circumtest.impair import by_link
+from circumtest.impair import by_link
 from circumtest.model import Transport
 from circumtest.registry import convert, suggest
 
@@ -40,7 +41,12 @@ MAX_FIRST = 32
 LONGEST = 86400.0
 """Seconds that a place is remembered at most."""
 PLACES: dict[str, tuple[Prefix, ...]] = {
-    "services": (ip_network("203.0.113.0/24"), ip_network("2001:db8:113::/64")),
+    "services": (
+        ip_network("203.0.113.0/24"),
+        ip_network("2001:db8:113::/64"),
+        ip_network("192.0.2.8/30"),
+        ip_network("2001:db8:4::/64"),
+    ),
     "exit": (ip_network("198.51.100.0/30"), ip_network("2001:db8:100::/64")),
 }
 """Where the lab's far ends and its tunnels' servers are: what a censor's lists of addresses become
@@ -109,7 +115,7 @@ def _load(file: Path, above: tuple[Path, ...]) -> Policy:
     rules += [_rule(raw, where, f"[[rule]] {n}") for n, raw in enumerate(head.rule, 1)]
     _refuse_twice(rules, where)
     summary = " ".join(head.summary.split())
-    network = head.network or tuple(
+    network = _links(head.network, where) or tuple(
         link for other in head.include for link in _included(other, where, (*above, file)).network
     )
     try:
@@ -118,6 +124,14 @@ def _load(file: Path, above: tuple[Path, ...]) -> Policy:
         raise ConfigError(where, "[[network]]", str(error)) from None
     whole = Policy(file.stem, summary, head.evidence, head.confidence, tuple(rules), network)
     return whole.scaled(head.scale)
+
+
+def _links(network: tuple[Conditions, ...], where: str) -> tuple[Conditions, ...]:
+    try:
+        by_link(network)
+    except ValueError as error:
+        raise ConfigError(where, "[[network]]", str(error)) from None
+    return network
 
 
 def _included(name: str, where: str, above: tuple[Path, ...]) -> Policy:

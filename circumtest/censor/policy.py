@@ -393,7 +393,7 @@ class Conditions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Seconds of `delay` and `jitter` (standard deviation), shares that are lost and that overtake
     (`reorder`), `rate` in bytes a second (0: as fast as it goes), `mtu` in bytes (0: 1500).  `link`
-    is the lab's cable by the room that it leads to from the backbone, the censor's being "client".
+    is the lab's cable to the "client", the "services" or the "exit".
     """
 
     link: str = "client"
