@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from circumtest import fallback, health, verdict
+from circumtest.appearance import Sighting
 from circumtest.finding import (
     CONTROL_TUNNELS,
     ISOLATED,
@@ -52,10 +53,13 @@ class _Numbers:
         return self.handshake.role is Role.CALL and self.tunnel.kind not in CONTROL_TUNNELS
 
 
-def compare(outline: Outline, trials: Iterable[Trial]) -> Findings:
+def compare(
+    outline: Outline, trials: Iterable[Trial], sightings: Iterable[Sighting] = ()
+) -> Findings:
     """What `trials` allow one to say of the cells of `outline`, in the plan's order.
 
-    A trial of an unknown cell is left out and warned of; of several for the same cell, block and
+    `sightings` are put beside it, in the order of the plan's tunnels; nothing is made of them.  A
+    trial of an unknown cell is left out and warned of; of several for the same cell, block and
     arm the first counts.
     """
     grouped = group(trials)
@@ -67,7 +71,12 @@ def compare(outline: Outline, trials: Iterable[Trial]) -> Findings:
     comparisons = [_judge(outline, one, by_cell.get(one.cell)) for one in numbers]
     told = fallback.tell(outline, _with_messaging(outline, comparisons))
     strangers = set(grouped) - set(cells)
-    return Findings(outline, told, health.of_run(outline, told, strangers))
+    order = {one.name: at for at, one in enumerate(outline.tunnels)}
+    seen = sorted(
+        (one for one in sightings if one.cell.tunnel in order),
+        key=lambda one: order[one.cell.tunnel],
+    )
+    return Findings(outline, told, health.of_run(outline, told, strangers), tuple(seen))
 
 
 def group(trials: Iterable[Trial]) -> dict[Cell, Blocks]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from circumtest.appearance import Sighting
 from circumtest.model import Cell, Level, Role, Stage, Transport
 
 OPEN = "open"
@@ -220,8 +221,9 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """Everything that a run allows one to say, and what it does not show."""
+    """Everything that a run allows one to say, what it does not show, and how its tunnels look."""
 
     outline: Outline
     comparisons: tuple[Comparison, ...]
     warnings: tuple[str, ...]
+    sightings: tuple[Sighting, ...] = ()

@@ -144,8 +144,9 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
 class Invalid(msgspec.Struct, frozen=True, tag="invalid"):
     """The trial says nothing about the censor; counted and shown, never part of a rate.
 
-    `reason` is one of `tunnel-down`, `wrong-exit`, `overloaded`; `fault` is set for `tunnel-down`,
-    and `evidence` holds the tunnel's daemon's own words then, scrubbed.
+    `reason` is one of `tunnel-down`, `wrong-exit`, `overloaded`, `censor-down`, `network-down`;
+    `fault` is set for `tunnel-down`, and `evidence` holds the tunnel's daemon's own words then,
+    scrubbed.
     """
 
     reason: str

@@ -13,16 +13,22 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from circumtest import punctual, store
+from circumtest.censor.enforce import check
+from circumtest.censor.load import policy
 from circumtest.compare import Blocks, decided, group
 from circumtest.errors import EnvironmentUnfit
+from circumtest.lab.observer import Frames
 from circumtest.model import Arm, Cell, Trial
+from circumtest.netns import Netns
 from circumtest.plan import Plan
-from circumtest.scene import Save, Scene
+from circumtest.scene import Save, Scene, Tell
+from circumtest.sightings import Deposits, to_watch
 
 MIN_LABS = 4
 BUILDS = 2
@@ -89,10 +95,18 @@ def carry_out(plan: Plan, folder: Path, jobs: int, progress: Progress) -> int:
     writer.close()
     trials, _ = store.read(folder)
     done = group(trials)
+    try:
+        punctual.run(_fit(plan.outline.policies))
+    except EnvironmentUnfit as unfit:
+        print(f"circumtest: {unfit}", file=sys.stderr)  # noqa: T201
+        return UNFIT
     context = multiprocessing.get_context("fork")
     labs = max(1, min(room(jobs), plan.labs // jobs))
+    deposits = Deposits(folder, to_watch(plan.outline, plainest(plan.outline.policies)))
     workers = [
-        context.Process(target=_worker, args=(plan, folder, lanes, done, labs), daemon=True)
+        context.Process(
+            target=_worker, args=(plan, folder, lanes, done, labs, deposits), daemon=True
+        )
         for lanes in share(plan, jobs)
     ]
     for worker in workers:
@@ -104,8 +118,27 @@ def carry_out(plan: Plan, folder: Path, jobs: int, progress: Progress) -> int:
     finally:
         _stop(workers)
     if code == 0:
+        deposits.recognise()
         store.finish(folder)
     return code
+
+
+async def _fit(policies: Sequence[str]) -> None:
+    """Have this machine say that it can carry every policy out, before anything is played.
+
+    Raises EnvironmentUnfit, which names the policy that it cannot.
+    """
+    async with Netns.new("fit") as netns:
+        for name in policies:
+            await check(netns, policy(name))
+
+
+def plainest(policies: Sequence[str]) -> str:
+    """The first policy that does nothing, or else the first one: a tunnel looks like itself there.
+
+    Raises ConfigError for a policy that cannot be loaded.
+    """
+    return next((name for name in policies if not policy(name).rules), policies[0])
 
 
 def _watch(workers: Sequence[BaseProcess], folder: Path, plan: Plan, progress: Progress) -> int:
@@ -153,10 +186,15 @@ class _Lines:
 
 
 def _worker(
-    plan: Plan, folder: Path, lanes: Sequence[Lane], done: dict[Cell, Blocks], labs: int
+    plan: Plan,
+    folder: Path,
+    lanes: Sequence[Lane],
+    done: dict[Cell, Blocks],
+    labs: int,
+    deposits: Deposits,
 ) -> None:
     try:
-        punctual.run(_play(plan, folder, lanes, done, labs))
+        punctual.run(_play(plan, folder, lanes, done, labs, deposits))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except ExceptionGroup as several:
@@ -174,7 +212,12 @@ def _first(error: BaseException | None) -> BaseException | None:
 
 
 async def _play(
-    plan: Plan, folder: Path, lanes: Sequence[Lane], done: dict[Cell, Blocks], labs: int
+    plan: Plan,
+    folder: Path,
+    lanes: Sequence[Lane],
+    done: dict[Cell, Blocks],
+    labs: int,
+    deposits: Deposits,
 ) -> None:
     gate, space = asyncio.Semaphore(BUILDS), asyncio.Semaphore(labs)
     writer = store.Writer(folder)
@@ -186,6 +229,16 @@ async def _play(
         blocks = done.setdefault(trial.cell, {})
         blocks.setdefault(trial.block, {})[trial.arm] = trial.record
 
+    def teller(lane: Lane) -> Tell | None:
+        if lane.blocks[:1] != (0,) or not deposits.wanted(lane.cell):
+            return None
+
+        async def tell(frames: Frames, played: bool) -> None:
+            put = partial(deposits.put, lane.cell, frames, played=played)
+            await loop.run_in_executor(disk, put)
+
+        return tell
+
     least, busy = free_memory() * LEAST_FREE, 0
 
     async def play(lane: Lane) -> None:
@@ -195,7 +248,7 @@ async def _play(
             while busy >= MIN_LABS and free_memory() < least:  # noqa: ASYNC110  # nobody tells
                 await asyncio.sleep(POLL)
             busy += 1
-            await _lane(plan, lane, done, gate, save)
+            await _lane(plan, lane, done, gate, save, teller(lane))
             busy -= 1
 
     try:
@@ -213,8 +266,9 @@ async def _lane(
     done: dict[Cell, Blocks],
     gate: asyncio.Semaphore,
     save: Save,
+    tell: Tell | None,
 ) -> None:
     blocks = done.setdefault(lane.cell, {})
     before = frozenset((number, arm) for number, block in blocks.items() for arm in block)
-    scene = Scene(plan, lane.cell, before)
+    scene = Scene(plan, lane.cell, before, tell)
     await scene.play(lane.blocks, gate, save, lambda: decided(plan.outline, lane.cell, blocks))

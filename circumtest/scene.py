@@ -13,11 +13,13 @@ from typing import Any
 
 import msgspec
 
-from circumtest.censor import enforce
+from circumtest.censor.enforce import Enforced, enforced
 from circumtest.censor.load import policy
 from circumtest.errors import EnvironmentUnfit, TunnelDown
 from circumtest.handshakes.echo import Echo
 from circumtest.lab import resolvers
+from circumtest.lab.network import Network, conditions
+from circumtest.lab.observer import Frames, Observer, observing
 from circumtest.lab.topology import Lab, lab
 from circumtest.ladders import PACES
 from circumtest.model import (
@@ -27,6 +29,7 @@ from circumtest.model import (
     Failure,
     Invalid,
     Record,
+    Success,
     Transport,
     Trial,
     TunnelFault,
@@ -54,16 +57,23 @@ HURRIED = 0.25
 Save = Callable[[Trial], Awaitable[None]]
 """Puts a finished trial on disk; the next one begins when it is there."""
 
+Tell = Callable[[Frames, bool], Awaitable[None]]
+"""Told what an observer at the censor saw of the tunnel, and whether a trial was played in it."""
+
 
 @dataclass(frozen=True)
 class Ground:
     """Where a cell is played: the two paths, or why there is no inside, and the target."""
 
+    censor: Enforced
+    network: Network
     outside: Path
     inside: Path | TunnelDown
     target: Sequence[Address]
     provider: str = ""
     """The provider's resolver, where the target is called by name."""
+    observer: Observer | None = None
+    """Who watches the tunnel from its bring-up on."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,8 @@ class Scene:
     plan: Plan
     cell: Cell
     done: Collection[tuple[int, Arm]]
+    tell: Tell | None = None
+    """Where somebody is to watch the bring-up and the first trial inside."""
 
     async def play(
         self, blocks: Sequence[int], gate: asyncio.Semaphore, save: Save, enough: Callable[[], bool]
@@ -84,17 +96,30 @@ class Scene:
         """
         if all((block, arm) in self.done for block in blocks for arm in Arm):
             return
-        async with self._ground(gate) as ground:
+        async with self._ground(gate, blocks) as ground:
+            observer = ground.observer
             for block in blocks:
                 if enough():
                     return
                 for arm in self.plan.order(self.cell, block):
                     if (block, arm) not in self.done:
+                        if observer:
+                            observer.heed(arm in INSIDE)
                         started = time.time()
                         record = await self._try(ground, block, arm)
                         await save(Trial(self.cell, block, arm, started, record))
+                        if observer and self.tell and arm is Arm.INSIDE:
+                            played = isinstance(record.outcome, Success | Failure)
+                            await self.tell(observer.end(), played)
+                            observer = None
 
     async def _try(self, ground: Ground, block: int, arm: Arm) -> Record:
+        lost, dropped = ground.censor.counters().lost, ground.network.lost()
+        record = await self._once(ground, block, arm)
+        record = unless_cut_off(record, ground.network, dropped)
+        return unless_uncensored(record, ground.censor, lost)
+
+    async def _once(self, ground: Ground, block: int, arm: Arm) -> Record:
         handshake, target = self._handshake, ground.target
         path = ground.inside if arm in INSIDE else ground.outside
         if isinstance(path, TunnelDown):
@@ -110,7 +135,7 @@ class Scene:
                 return Record(Unsupported(f"{path.name} does not carry {needed}"), 0.0)
         rng = self.plan.rng(self.cell, block, arm)
         script = handshake.script(target, rng)
-        return unless_overloaded(await play(script, path), transport)
+        return unless_overloaded(await play(script, path), transport, ground.network.trip)
 
     @property
     def _handshake(self) -> Handshake:
@@ -124,16 +149,23 @@ class Scene:
         return Named(self._handshake, name, resolver, self.plan.outline.level)
 
     @asynccontextmanager
-    async def _ground(self, gate: asyncio.Semaphore) -> AsyncIterator[Ground]:
+    async def _ground(
+        self, gate: asyncio.Semaphore, blocks: Sequence[int]
+    ) -> AsyncIterator[Ground]:
         async with AsyncExitStack() as stack:
             async with gate:
                 here = await stack.enter_async_context(lab())
-                await enforce.apply(here.censor, policy(self.cell.policy))
+                seed = self.plan.seed(self.cell, blocks[0])
+                rules = policy(self.cell.policy)
+                censor = await stack.enter_async_context(enforced(here.censor, rules, seed))
+                links = conditions(here, rules.network, seed)
+                network = await stack.enter_async_context(links)
                 target = await self._serve(stack, here)
                 provider = await self._resolve(here, target)
                 fields = await self._server(stack, here)
+            observer = stack.enter_context(observing(here.censor)) if self.tell else None
             inside = await self._bring_up(stack, here, fields, target)
-            yield Ground(here.outside, inside, target, provider)
+            yield Ground(censor, network, here.outside, inside, target, provider, observer)
 
     async def _serve(self, stack: AsyncExitStack, here: Lab) -> tuple[Address, ...]:
         """Start the far half and the neutral control's; where the handshake goes."""
@@ -220,17 +252,47 @@ def _beside(control: Handshake, target: Sequence[Address]) -> tuple[Address, ...
     return (target[0]._replace(port=control.listen.port),)
 
 
-def unless_overloaded(record: Record, transport: Transport = Transport.UDP) -> Record:
+def unless_overloaded(
+    record: Record, transport: Transport = Transport.UDP, trip: float = 0.0
+) -> Record:
     """The record; INVALID where a failed call's packets were later than a lab's can be.
 
-    A lab has no delay of its own: beyond HURRIED it is this machine that has too much to do, and
-    what is lost then was lost to full queues of its own programs.  Of a stream that says nothing:
-    there a censor who loses segments makes the others late.
+    A lab has no delay but `trip`, what a round trip may take by the policy's network: HURRIED
+    beyond it, it is this machine that has too much to do, and what is lost then was lost to full
+    queues of its own programs.  Of a stream that says nothing: there a censor who loses segments
+    makes the others late.
     """
     if transport is Transport.TCP:
         return record
     trips = [one.rtt for media in record.media for one in (media.up, media.down) if one.rtt]
-    if not isinstance(record.outcome, Failure) or max(trips, default=0.0) <= HURRIED:
+    if not isinstance(record.outcome, Failure) or max(trips, default=0.0) <= HURRIED + trip:
         return record
-    detail = f"a round trip took {max(trips):.2f} s in a lab without delay"
+    delay = f"with {trip:.2f} s of delay" if trip else "without delay"
+    detail = f"a round trip took {max(trips):.2f} s in a lab {delay}"
     return msgspec.structs.replace(record, outcome=Invalid("overloaded", detail=detail))
+
+
+def unless_cut_off(record: Record, network: Network, lost: int) -> Record:
+    """The record; INVALID where the links were not what the policy says, whatever came of it.
+
+    `lost` is how many packets the network's emulator had been too slow for when the trial began.
+    """
+    if fault := network.fault():
+        return msgspec.structs.replace(record, outcome=Invalid("network-down", detail=fault))
+    if more := network.lost() - lost:
+        detail = f"the network's emulator had no time for {more} packets"
+        return msgspec.structs.replace(record, outcome=Invalid("overloaded", detail=detail))
+    return record
+
+
+def unless_uncensored(record: Record, censor: Enforced, lost: int) -> Record:
+    """The record; INVALID where the censor did not do what its policy says, whatever came of it.
+
+    `lost` is how many packets the middlebox had had no room for when the trial began.
+    """
+    if fault := censor.fault():
+        return msgspec.structs.replace(record, outcome=Invalid("censor-down", detail=fault))
+    if more := censor.counters().lost - lost:
+        detail = f"the middlebox had no time for {more} packets"
+        return msgspec.structs.replace(record, outcome=Invalid("overloaded", detail=detail))
+    return record

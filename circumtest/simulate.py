@@ -2,20 +2,29 @@
 
 One client, one censor in the middle, one answerer a service; 40 s of retransmission cost
 milliseconds.  UDP datagrams the censor drops are gone; TCP segments are retransmitted after 0.2 s,
-doubling, as Linux does.  It refuses to model anything that no policy needs: windows, loss of its
-own, congestion.
+doubling, as Linux does.  The links before and behind the censor are what the policy's network makes
+of them (`circumtest.impair`).  It refuses to model anything that no policy needs: windows,
+congestion, bare acknowledgements.
 """
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
-from typing import NamedTuple
 
 from circumtest.answer import Mux
-from circumtest.censor.policy import Answer, Judge, Packet, Resets, Unreachable, Verdict
+from circumtest.censor.policy import (
+    Answer,
+    Conditions,
+    Judge,
+    Packet,
+    Resets,
+    Unreachable,
+    Verdict,
+    Way,
+)
 from circumtest.errors import HandshakeFailed
+from circumtest.impair import DIRECT, Network
 from circumtest.model import Address, Cause, Outcome, Record, Transport
 from circumtest.observe import Observations
 from circumtest.script import (
@@ -36,13 +45,11 @@ from circumtest.script import (
     Script,
     Send,
 )
+from circumtest.stream import Load, Pipe
 
 START = 1_764_000_000.0
 """The virtual clock starts here (seconds since the Unix epoch): any fixed instant would do."""
 CLIENT = {4: "192.0.2.2", 6: "2001:db8:2::2"}
-MSS = 1400
-RTO = 0.2
-RETRIES = 12
 
 Services = Mapping[tuple[Transport, Address], Answerer]
 
@@ -55,14 +62,22 @@ class Everything:
 
 
 def simulate(
-    script: Script[None], services: Services, judge: Judge | None = None, *, delay: float = 0.01
+    script: Script[None],
+    services: Services,
+    judge: Judge | None = None,
+    *,
+    delay: float = 0.01,
+    network: Sequence[Conditions] = (),
+    seed: int = 0,
 ) -> Record:
     """Play `script` against `services` through `judge`, `delay` seconds each way.
 
-    Returns the Record that `play` would, with `lag` 0.  Deterministic: the same arguments give the
-    same Record.
+    `network` is what the links are like besides, its chance from `seed`; a packet that is lost
+    before the censor is not seen by it.  Returns the Record that `play` would, with `lag` 0.
+    Deterministic: the same arguments give the same Record.  Raises ValueError for conditions that
+    `circumtest.impair.by_link` refuses.
     """
-    world = _World(services, judge or Everything(), delay)
+    world = _World(services, judge or Everything(), delay, Network(network, seed))
     outcome = world.run(script)
     script.close()
     return world.seen.close(outcome, world.now)
@@ -71,8 +86,9 @@ def simulate(
 class _World:
     """The event queue, the network and the player in one: everything advances by `_step`."""
 
-    def __init__(self, services: Services, judge: Judge, delay: float) -> None:
+    def __init__(self, services: Services, judge: Judge, delay: float, network: Network) -> None:
         self.now = START
+        self._network = network
         self.seen = Observations(START)
         self._services, self._judge, self._delay = services, judge, delay
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -81,7 +97,7 @@ class _World:
         self._ids = count(1)
         self._inbox: deque[Arrival] = deque()
         self._local: dict[int, Address] = {}
-        self._pipes: dict[Flow, tuple[_Pipe, _Pipe]] = {}
+        self._pipes: dict[Flow, tuple[Pipe, Pipe]] = {}
         self._channels: dict[tuple[Transport, Address], Channel] = {}
         self._opening: dict[Flow, list[Channel | Cause]] = {}
 
@@ -126,15 +142,16 @@ class _World:
             return channel
         flow = Flow(Transport.TCP, command.remote, local)
         answer: list[Channel | Cause] = []
-        there = _Pipe(self, flow, self._deliver, upwards=True)
-        back = _Pipe(self, flow, self._arrive, upwards=False)
+        there = Pipe(self, flow, self._deliver, upwards=True)
+        back = Pipe(self, flow, self._arrive, upwards=False)
         listening = (Transport.TCP, command.remote) in self._services
 
         def established(_flow: Flow, _data: bytes) -> None:
-            self.after(self._delay, lambda: answer.append(channel if listening else Cause.REFUSED))
+            back = self._delay + self._network.delay
+            self.after(back, lambda: answer.append(channel if listening else Cause.REFUSED))
 
         self._opening[flow] = answer
-        _Pipe(self, flow, established, upwards=True).push(b"")
+        Pipe(self, flow, established, upwards=True).push(b"")
         self._run_until(command.until, lambda: bool(answer))
         del self._opening[flow]
         if answer and answer[0] is channel:
@@ -147,8 +164,8 @@ class _World:
         if channel.transport is Transport.TCP:
             if pipes := self._pipes.get(flow):
                 pipes[0].push(data)
-        elif (verdict := self.judged(flow, data, upwards=True)).passes:
-            self.after(self._delay + verdict.delay, lambda: self._deliver(flow, data))
+        else:
+            self.carry(Load(flow, Way.UP, data), lambda: self._deliver(flow, data))
 
     def _close(self, channel: Channel) -> None:
         local = self._local[channel.id]
@@ -159,22 +176,55 @@ class _World:
 
     # -------------------------------------------------------------- the network
 
-    def judged(
-        self, flow: Flow, data: bytes, *, upwards: bool, offset: int = 0, last: bool = False
-    ) -> Verdict:
+    def carry(
+        self, load: Load, arrived: Callable[[], None], lost: Callable[[], None] | None = None
+    ) -> None:
+        """Take a packet to its end, over the links and past the censor; one of the two is called.
+
+        At once where nothing takes time, otherwise when it is decided.
+        """
+        before, behind = (DIRECT, DIRECT[::-1])[load.way is Way.DOWN]
+        gone = lost or _nobody_knows
+
+        def seen() -> None:
+            verdict = self._judged(load)
+            if verdict.passes:
+                _later(self, verdict.delay, onward)
+            else:
+                gone()
+
+        def onward() -> None:
+            self._cross(behind, load, lambda: self.after(self._delay, arrived), gone)
+
+        self._cross(before, load, seen, gone)
+
+    def _cross(
+        self, link: str, load: Load, arrived: Callable[[], None], lost: Callable[[], None]
+    ) -> None:
+        at = self._network.leaves(link, load.way, load.packet.size, self.now)
+        if at is None:
+            lost()
+        else:
+            _later(self, at - self.now, arrived)
+
+    def _judged(self, load: Load) -> Verdict:
         """Ask the censor about one packet, and have what it forges arrive."""
-        ends = (flow.remote, flow.local) if upwards else (flow.local, flow.remote)
-        packet = Packet(flow.transport, *ends, data, upwards, offset, last)
-        verdict = self._judge.judge(packet, self.now)
+        flow, upwards = load.flow, load.way is Way.UP
+        verdict = self._judge.judge(load.packet, self.now)
         match verdict.forged:
             case Resets():
-                self.after(self._delay, lambda: self._reset(flow))
+                self._forged(flow, lambda: self._reset(flow))
             case Unreachable(admin) if upwards:
                 cause = Cause.HOST_UNREACHABLE if admin else Cause.REFUSED
-                self.after(self._delay, lambda: self._refused(flow, cause))
+                self._forged(flow, lambda: self._refused(flow, cause))
             case Answer(payload) if upwards:
-                self.after(self._delay, lambda: self._arrive(flow, payload))
+                self._forged(flow, lambda: self._arrive(flow, payload), payload)
         return verdict
+
+    def _forged(self, flow: Flow, arrived: Callable[[], None], payload: bytes = b"") -> None:
+        """What the censor sends to the client takes the client's link, too."""
+        load = Load(flow, Way.DOWN, payload)
+        self._cross(DIRECT[0], load, lambda: self.after(self._delay, arrived), _nobody_knows)
 
     def _reset(self, flow: Flow) -> None:
         """Both ends of a stream are told that it is over; one that is being opened is refused."""
@@ -223,8 +273,8 @@ class _World:
                         pipes[1].push(data)
                     if emit.close:
                         pipes[1].push(b"", last=True)
-            elif (verdict := self.judged(flow, data, upwards=False)).passes:
-                self.after(self._delay + verdict.delay, self._arrival(flow, data))
+            else:
+                self.carry(Load(flow, Way.DOWN, data), self._arrival(flow, data))
 
     def _arrival(self, flow: Flow, data: bytes) -> Callable[[], None]:
         return lambda: self._arrive(flow, data)
@@ -235,14 +285,26 @@ class _World:
             ended = flow.transport is Transport.TCP and not data
             self._inbox.append(Arrival(channel, Cause.EOF if ended else data, flow.local, self.now))
 
+    @property
+    def mtu(self) -> int:
+        return self._network.mtu
+
+    @property
+    def trip(self) -> float:
+        return 2 * self._network.delay
+
+    @property
+    def back(self) -> float:
+        return self._delay + self._network.delay
+
+    @property
+    def lossy(self) -> bool:
+        return self._network.lossy
+
     # -------------------------------------------------------------- time
 
     def after(self, seconds: float, call: Callable[[], None]) -> None:
         heapq.heappush(self._events, (self.now + seconds, next(self._order), call))
-
-    @property
-    def delay(self) -> float:
-        return self._delay
 
     def _run_until(self, until: float, done: Callable[[], bool]) -> None:
         while not done() and self._events and self._events[0][0] <= until:
@@ -252,56 +314,16 @@ class _World:
             self.now = max(self.now, until)
 
 
-class _Segment(NamedTuple):
-    """Bytes of a stream, how many went before, and whether they end it."""
+def _later(world: _World, seconds: float, call: Callable[[], None]) -> None:
+    """Call after some seconds; at once, not as an event, after none."""
+    if seconds:
+        world.after(seconds, call)
+    else:
+        call()
 
-    data: bytes
-    offset: int
-    last: bool
 
-
-class _Pipe:
-    """One direction of a stream: segments in order, the first unacknowledged one retransmitted."""
-
-    def __init__(
-        self, world: _World, flow: Flow, deliver: Callable[[Flow, bytes], None], *, upwards: bool
-    ) -> None:
-        self._world, self._flow, self._deliver, self._upwards = world, flow, deliver, upwards
-        self._queue: deque[_Segment] = deque()
-        self._offset = 0
-        self._waiting = False
-
-    def push(self, data: bytes, *, last: bool = False) -> None:
-        """Queue bytes, split at the segment size; b"" is a segment too (SYN or FIN)."""
-        for i in range(0, max(len(data), 1), MSS):
-            piece = data[i : i + MSS]
-            self._queue.append(_Segment(piece, self._offset, last))
-            self._offset += len(piece)
-        if not self._waiting:
-            self._try(0)
-
-    def cut(self) -> None:
-        """Nothing that still waits is sent any more."""
-        self._queue.clear()
-
-    def _try(self, tries: int) -> None:
-        self._waiting = False
-        while self._queue:
-            data, offset, last = self._queue[0]
-            verdict = self._world.judged(
-                self._flow, data, upwards=self._upwards, offset=offset, last=last
-            )
-            if not verdict.passes:
-                if tries < RETRIES:
-                    self._waiting = True
-                    self._world.after(RTO * 2**tries, partial(self._try, tries + 1))
-                return
-            self._queue.popleft()
-            tries = 0
-            self._world.after(self._world.delay + verdict.delay, self._arrival(data))
-
-    def _arrival(self, segment: bytes) -> Callable[[], None]:
-        return lambda: self._deliver(self._flow, segment)
+def _nobody_knows() -> None:
+    """A datagram that is lost is nobody's business."""
 
 
 def far_end(

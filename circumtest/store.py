@@ -2,6 +2,7 @@
 
 `run.json` says what was run and is replaced whole; `trials.jsonl` only grows, one synced line a
 trial.  Reading keeps every whole line and reports the rest.  It refuses to change what is there.
+`appearances.jsonl` beside them is `circumtest.sightings`'.
 """
 
 import hmac
@@ -15,12 +16,13 @@ from pathlib import Path
 import msgspec
 
 from circumtest import __version__
+from circumtest.appearance import Sighting
 from circumtest.errors import ConfigError, EnvironmentUnfit
 from circumtest.finding import Outline
 from circumtest.model import Arm, Trial
 
 FORMAT = 1
-"""The version of both files; a reader of this version reads this one only."""
+"""The version of all files; a reader of this version reads this one only."""
 RUN, TRIALS, LOCK = "run.json", "trials.jsonl", ".lock"
 SEAL = ".seal"
 """A salt, and under it the digest of what the hash of the plan leaves out: not to be shared."""
@@ -45,14 +47,22 @@ class Line(msgspec.Struct, frozen=True):
     trial: Trial
 
 
+class Watched(msgspec.Struct, frozen=True):
+    """A line of `appearances.jsonl`."""
+
+    v: int
+    sighting: Sighting
+
+
 _encode = msgspec.json.Encoder().encode
 _decode_line = msgspec.json.Decoder(Line).decode
 _decode_run = msgspec.json.Decoder(Run).decode
 
 
 def schema() -> str:
-    """The JSON Schema of both files, as published in `results/schema.json`."""
-    _, components = msgspec.json.schema_components([Run, Line], ref_template="#/$defs/{name}")
+    """The JSON Schema of all files, as published in `results/schema.json`."""
+    files = [Run, Line, Watched]
+    _, components = msgspec.json.schema_components(files, ref_template="#/$defs/{name}")
     whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": components}
     return msgspec.json.format(msgspec.json.encode(whole)).decode() + "\n"
 
@@ -144,6 +154,18 @@ class Writer:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def make(folder: Path) -> None:
+    """Have a folder within a run's, closed to others.  Raises EnvironmentUnfit on a full disk."""
+    with _full_disk(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def publish(file: Path, data: bytes) -> None:
+    """Put a whole file into a run's folder.  Raises EnvironmentUnfit when the disk is full."""
+    with _full_disk(file.parent):
+        _replace(file, data)
 
 
 def _replace(file: Path, data: bytes) -> None:

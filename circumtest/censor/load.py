@@ -31,7 +31,6 @@ from circumtest.censor.policy import (
 from circumtest.censor.signatures import ALL
 from circumtest.errors import ConfigError
 from circumtest.impair import by_link
-from circumtest.impair import by_link
 from circumtest.model import Transport
 from circumtest.registry import convert, suggest
 
@@ -115,7 +114,7 @@ def _load(file: Path, above: tuple[Path, ...]) -> Policy:
     rules += [_rule(raw, where, f"[[rule]] {n}") for n, raw in enumerate(head.rule, 1)]
     _refuse_twice(rules, where)
     summary = " ".join(head.summary.split())
-    network = _links(head.network, where) or tuple(
+    network = head.network or tuple(
         link for other in head.include for link in _included(other, where, (*above, file)).network
     )
     try:
@@ -124,14 +123,6 @@ def _load(file: Path, above: tuple[Path, ...]) -> Policy:
         raise ConfigError(where, "[[network]]", str(error)) from None
     whole = Policy(file.stem, summary, head.evidence, head.confidence, tuple(rules), network)
     return whole.scaled(head.scale)
-
-
-def _links(network: tuple[Conditions, ...], where: str) -> tuple[Conditions, ...]:
-    try:
-        by_link(network)
-    except ValueError as error:
-        raise ConfigError(where, "[[network]]", str(error)) from None
-    return network
 
 
 def _included(name: str, where: str, above: tuple[Path, ...]) -> Policy:

@@ -30,19 +30,20 @@ def command(run: Path, form: Form, long: bool, fail_on: str) -> int:
 
 def tell(run: Path, form: Form, *, long: bool, fail_on: str) -> int:
     """Print the findings of a run folder; the exit code.  Raises ConfigError."""
-    from circumtest import store
+    from circumtest import sightings, store
     from circumtest.compare import compare, exit_code
     from circumtest.report import render
 
     wanted = _verdicts(fail_on)
     outline = store.load(run).outline
     trials, troubles = store.read(run)
-    for trouble in troubles:
+    seen, more = sightings.read(run)
+    for trouble in (*troubles, *more):
         click.echo(trouble, err=True)
     if not trials:
         click.echo(f"{run} has no trials yet", err=True)
         return 5
-    findings = compare(outline, trials)
+    findings = compare(outline, trials, seen)
     click.echo(render(findings, form, long=long), nl=False)
     return exit_code(findings, wanted)
 

@@ -28,16 +28,19 @@ def command(run: Path, form: Form) -> int:
     """
     import msgspec
 
-    from circumtest import store
+    from circumtest import sightings, store
+    from circumtest.report.appearances import appearances, caveats
     from circumtest.report.markdown import laid_out
     from circumtest.report.text import table
 
     what = store.load(run)
     trials, troubles = store.read(run)
-    for trouble in troubles:
+    seen, more = sightings.read(run)
+    for trouble in (*troubles, *more):
         click.echo(trouble, err=True)
     if form == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode({"run": what, "trials": trials})))
+        whole = {"run": what, "trials": trials, "sightings": seen}
+        click.echo(msgspec.json.format(msgspec.json.encode(whole)))
         return 0
     outline = what.outline
     total = len(outline.cells()) * outline.blocks * len(Arm)
@@ -46,7 +49,12 @@ def command(run: Path, form: Form) -> int:
     click.echo(", ".join(f"{name} {version}" for name, version in what.versions.items()))
     click.echo(f"{len(trials)} of {total} trials\n")
     rows = Table("trials", HEADS, tuple(_rows(trials)))
-    click.echo(table(rows, "simple") if form == "text" else laid_out(rows))
+    for one in (rows, appearances(seen)):
+        if one:
+            click.echo(table(one, "simple") if form == "text" else laid_out(one))
+            click.echo()
+    for said in caveats(seen):
+        click.echo(f"! {said}" if form == "text" else f"- {said}")
     return 0
 
 

@@ -79,6 +79,11 @@ ABILITIES = (
         f"sudo modprobe -a nft_ct nft_numgen, nftables 1.0.1 or newer, or {STOCK_KERNEL}",
     ),
     Ability(
+        "queue for a middlebox",
+        "policies with rules that the kernel cannot judge cannot be carried out",
+        f"sudo modprobe -a nfnetlink_queue nft_queue, or {STOCK_KERNEL}",
+    ),
+    Ability(
         "nft queue",
         "a policy that needs a middlebox uses xt_NFQUEUE instead",
         f"sudo modprobe nft_queue, or {STOCK_KERNEL}",
@@ -144,7 +149,7 @@ EXTRAS = {
     ),
     "lab": ("aiortc", "no `webrtc` in the lab"),
     "capture": ("dpkt", "no `circumtest capture`"),
-    "ndpi": ("nfstream", "`circumtest capture show` does not say what nDPI calls a flow"),
+    "ndpi": ("nfstream", "neither runs nor `circumtest capture show` say what nDPI calls a flow"),
 }
 """By the extra's name the package that it brings, and what is lost without it."""
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from circumtest import configs
 from circumtest.censor.load import policy
+from circumtest.censor.middlebox import handover, kernel
 from circumtest.censor.nft import ruleset
 from circumtest.doctor.findings import DONE, Refusal
 from circumtest.errors import EnvironmentUnfit
@@ -57,11 +58,17 @@ async def _policies(netns: Netns) -> None:
     refused = []
     for name in configs.names("policies"):
         try:
-            await _load(netns, ruleset(policy(name)))
+            rules = policy(name)
+            more = handover.ruleset(handover.others(rules), queue=False)
+            await _load(netns, ruleset(rules) + more)
         except ProcessEnded as error:
             refused.append(f"{name}: {_telling(error.words)}")
     if refused:
         raise EnvironmentUnfit("; ".join(refused))
+
+
+async def _middlebox(netns: Netns) -> None:
+    await kernel.nft_has_queues(netns)
 
 
 async def _nft_queue(netns: Netns) -> None:
@@ -87,6 +94,7 @@ PROBES: dict[str, Probe] = {
     "WireGuard in the kernel": _wireguard,
     "nftables": _nft,
     "nftables, all shipped policies": _policies,
+    "queue for a middlebox": _middlebox,
     "nft queue": _nft_queue,
     "xt_NFQUEUE": _xt_nfqueue,
     "netem": _netem,

@@ -143,6 +143,10 @@ class Plan:
         """The chance that what is played before the first block has."""
         return self._random(cell, 0, "proof")
 
+    def seed(self, cell: Cell, block: int) -> int:
+        """All the chance of the censor in a lab whose first block is this one, 64 bits."""
+        return self._random(cell, block, "censor").getrandbits(64)
+
     def rng(self, cell: Cell, block: int, arm: Arm) -> Random:
         """All the chance that one trial has."""
         return self._random(cell, block, str(arm))

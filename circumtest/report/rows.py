@@ -6,6 +6,7 @@ It refuses to format: `text` and `markdown` lay the rows out.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from circumtest.appearance import Sighting
 from circumtest.finding import (
     CONTROL_TUNNELS,
     ArmFinding,
@@ -19,6 +20,8 @@ from circumtest.finding import (
 from circumtest.model import Role, Transport
 
 ABSENT = "—"
+LOOKS = "(nDPI's label)"
+NOT_RECOGNISED = "not recognised"
 WIDE = 8
 """Tunnels that a table has as columns; more are rows."""
 
@@ -118,7 +121,8 @@ def printable(text: str) -> str:
 def matrices(findings: Findings) -> tuple[Table, ...]:
     """One table a policy and target: a row a handshake, a column a tunnel.
 
-    With more than WIDE tunnels it is turned: a row a tunnel, the outside first.
+    What each tunnel looks like stands below, where somebody watched.  With more than WIDE tunnels
+    it is turned: a row a tunnel, the outside first.
     """
     by_cell = {one.cell: one for one in findings.comparisons}
     tunnels = [one.name for one in findings.outline.tunnels]
@@ -136,10 +140,21 @@ def matrices(findings: Findings) -> tuple[Table, ...]:
                 line = findings.outline.mos
                 verdicts = (_verdict(one, line) for one in here)
                 rows.append((handshake.name, _outside(here, line), *verdicts))
+            if findings.sightings:
+                seen = {one.cell.tunnel: _looks(one) for one in findings.sightings}
+                rows.append((LOOKS, ABSENT, *(seen.get(name, ABSENT) for name in tunnels)))
             title = policy if target == "lab" else f"{policy}, {target}"
             table = Table(title, ("handshake", "outside", *tunnels), tuple(rows))
             tables.append(_turned(table) if len(tunnels) > WIDE else table)
     return tuple(tables)
+
+
+def _looks(sighting: Sighting) -> str:
+    """nDPI's label for a tunnel, which says nothing of what others recognise."""
+    seen = sighting.appearance
+    if seen is None or seen.ndpi is None:
+        return ABSENT
+    return seen.ndpi.label or NOT_RECOGNISED
 
 
 def _turned(table: Table) -> Table:

@@ -3,16 +3,19 @@
 from tabulate import tabulate
 
 from circumtest.finding import Findings
-from circumtest.report import rows
+from circumtest.report import appearances, rows
 
 
 def text(findings: Findings, *, long: bool = False) -> str:
-    """Answer, one matrix a policy, with `long` every cell's numbers, then the caveats."""
+    """Answer, one matrix a policy, with `long` every cell's numbers, what an observer sees, then
+    the caveats."""
     parts = ["\n".join(rows.answer(findings))]
     parts += [table(one, "simple") for one in rows.matrices(findings)]
     if long:
         parts.append(table(rows.long(findings), "simple"))
-    if said := rows.caveats(findings):
+    if seen := appearances.appearances(findings.sightings):
+        parts.append(table(seen, "simple"))
+    if said := (*rows.caveats(findings), *appearances.caveats(findings.sightings)):
         parts.append("\n".join(f"! {one}" for one in said))
     outline = findings.outline
     parts.append(f"plan {outline.name} {outline.hash[:12]}, seed {outline.seed}")

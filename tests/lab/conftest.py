@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from tabulate import tabulate
 
 from circumtest import sandbox
+from circumtest.appearance import Sighting
+from circumtest.model import Cell
+from circumtest.report.appearances import appearances
 from tests.lab.specimens import every
 
 CONTRACT = re.compile(r"test_tunnel_contract\.py::test_tunnel\[(.+)-(\w+)\]")
@@ -21,7 +25,7 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The contract's matrix, tunnel by case, when the whole of it was played; and nDPI's labels."""
+    """The contract's matrix, tunnel by case, when the whole of it was played; and what is seen."""
     stats = terminalreporter.stats
     played = {
         (found[1], found[2]): outcome
@@ -32,16 +36,28 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if len({tunnel for tunnel, _ in played}) > 1:
         terminalreporter.section("tunnel contract")
         terminalreporter.write_line(_matrix(played))
-    labelled = [
+    labelled = _properties(stats, "labels")
+    if len(labelled) > 1:
+        terminalreporter.section("what nDPI calls them")
+        terminalreporter.write_line(_labels(labelled))
+    seen = [
+        Sighting(Cell(name, "", "", ""), played=True, appearance=found)
+        for name, found in _properties(stats, "appearance")
+    ]
+    if len(seen) > 1 and (shown := appearances(seen)):
+        terminalreporter.section(shown.title)
+        terminalreporter.write_line(tabulate(shown.rows, shown.heads, disable_numparse=True))
+
+
+def _properties(stats: dict[str, Any], wanted: str) -> list[Any]:
+    """What tests recorded under one name."""
+    return [
         found
         for word in ("passed", "failed")
         for report in stats.get(word, ())
         for key, found in getattr(report, "user_properties", ())
-        if key == "labels"
+        if key == wanted
     ]
-    if len(labelled) > 1:
-        terminalreporter.section("what nDPI calls them")
-        terminalreporter.write_line(_labels(labelled))
 
 
 def _labels(rows: list[tuple[str, int, list[str], list[str]]]) -> str:

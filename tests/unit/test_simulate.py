@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from circumtest.censor.policy import Answer, Packet, Resets, Unreachable, Verdict
+from circumtest.censor.policy import Answer, Conditions, Packet, Resets, Unreachable, Verdict
 from circumtest.errors import HandshakeFailed
 from circumtest.model import Address, Cause, Failure, Stage, Success, Transport
 from circumtest.script import (
@@ -164,6 +164,108 @@ def test_a_connection_that_is_dropped_throughout_times_out() -> None:
 
     assert record.outcome == Failure(Stage.SIGNALLING, Cause.TIMEOUT, f"tcp {HERE}")
     assert record.seconds == pytest.approx(10.0)
+
+
+# ------------------------------------------------------------------ the links
+
+
+class Watch:
+    """Passes everything, and notes when it came."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[bool, float]] = []
+
+    def judge(self, packet: Packet, now: float) -> Verdict:
+        self.seen.append((packet.upwards, now - START))
+        return Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("link", "at_the_censor"), [("client", [0.3, 0.31]), ("services", [0.0, 0.61])]
+)
+def test_a_link_lies_before_or_behind_the_censor(link: str, at_the_censor: list[float]) -> None:
+    """The client's is met first upwards and last downwards, the services' the other way round."""
+    got: list[Arrival | None] = []
+    watch, network = Watch(), [Conditions(link, delay=0.3)]
+    services = {(Transport.UDP, HERE): Mirror()}
+    simulate(asking([b"x"], got), services, watch, network=network)
+
+    assert [upwards for upwards, _ in watch.seen] == [True, False]
+    assert [at for _, at in watch.seen] == pytest.approx(at_the_censor)
+    assert got[0] is not None
+    assert got[0].at == pytest.approx(START + 0.62)
+
+
+def test_what_the_clients_link_loses_the_censor_does_not_see() -> None:
+    """What the services' link loses, it has seen."""
+    seen = {}
+    for link in ("client", "services"):
+        watch = Watch()
+        network = [Conditions(link, loss=1.0)]
+        simulate(asking([b"x"], []), {(Transport.UDP, HERE): Mirror()}, watch, network=network)
+        seen[link] = len(watch.seen)
+
+    assert seen == {"client": 0, "services": 1}
+
+
+def test_the_exits_link_is_not_on_the_way() -> None:
+    """Nothing is played through a tunnel here."""
+    got: list[Arrival | None] = []
+    network = [Conditions("exit", loss=1.0)]
+    simulate(asking([b"x"], got), {(Transport.UDP, HERE): Mirror()}, network=network)
+
+    assert got[0] is not None
+
+
+def test_the_same_seed_loses_the_same_datagrams() -> None:
+    """And another one others."""
+
+    def heard(seed: int) -> list[bool]:
+        got: list[Arrival | None] = []
+        network = [Conditions(loss=0.3)]
+        services = {(Transport.UDP, HERE): Mirror()}
+        simulate(asking([b"x"] * 40, got), services, network=network, seed=seed)
+        return [one is not None for one in got]
+
+    assert heard(1) == heard(1)
+    assert heard(1) != heard(2)
+
+
+def test_a_stream_comes_whole_over_a_bad_line() -> None:
+    """Lost, late and out of turn, a fifth each: in order all the same."""
+    data = bytes(range(256)) * 200
+    network = [Conditions(loss=0.2, delay=0.02, jitter=0.02, reorder=0.2), Conditions("services")]
+    got: list[bytes | Cause] = []
+    simulate(streaming(data, got), {(Transport.TCP, HERE): Mirror()}, network=network, seed=3)
+
+    assert b"".join(part for part in got if isinstance(part, bytes)) == data
+
+
+def test_a_link_with_a_rate_lets_a_stream_take_its_time() -> None:
+    """50 kB at 25 kB/s take two seconds and more, though what is too much at once is dropped."""
+    data = bytes(50_000)
+    took = []
+
+    def script() -> Script[None]:
+        channel = yield from open_tcp(HERE, 10.0)
+        yield from send(channel, data)
+        missing = len(data)
+        while missing > 0:
+            arrival = yield from recv((yield from now()) + 30)
+            assert arrival is not None
+            assert isinstance(arrival.data, bytes)
+            missing -= len(arrival.data)
+        took.append((yield from now()) - START)
+
+    network = [Conditions(rate=25_000)]
+    simulate(script(), {(Transport.TCP, HERE): Mirror()}, network=network)
+    assert 2.0 < took[0] < 10.0
+
+
+def test_conditions_of_an_unknown_link_are_refused() -> None:
+    """By name, before anything is played."""
+    with pytest.raises(ValueError, match="no link 'moon'"):
+        simulate(asking([], []), {}, network=[Conditions("moon")])
 
 
 def test_forty_virtual_seconds_cost_milliseconds() -> None:
