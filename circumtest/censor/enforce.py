@@ -15,6 +15,7 @@ from circumtest.censor import nft
 from circumtest.censor.middlebox import handover, kernel
 from circumtest.censor.middlebox.briefing import Briefing, dumps
 from circumtest.censor.middlebox.netlink import Counters, counters
+from circumtest.censor.nftwords import parts
 from circumtest.censor.policy import FLOW_MEMORY, Policy
 from circumtest.errors import EnvironmentUnfit
 from circumtest.netns import Netns
@@ -22,6 +23,7 @@ from circumtest.process import Daemon, ProcessEnded, daemon, run
 
 PATIENCE = 20.0
 """Seconds that the middlebox may take to start: it is a Python, and machines are busy."""
+_TOO_LONG = "Message too long"
 _OPEN = f"add table inet {nft.TABLE}\ndelete table inet {nft.TABLE}\n"
 
 
@@ -155,7 +157,7 @@ async def _middlebox(netns: Netns, briefing: Briefing) -> AsyncIterator[Daemon]:
 
 async def _nft(netns: Netns, policy: Policy, text: str, *options: str) -> None:
     try:
-        await run(netns, ["nft", *options, "-f", "-"], input=text.encode())
+        await _load(netns, text, *options)
     except ProcessEnded as error:
         words = " ".join(error.words.split())
         raise EnvironmentUnfit(
@@ -163,3 +165,31 @@ async def _nft(netns: Netns, policy: Policy, text: str, *options: str) -> None:
             "needs nftables 1.0.1 and Linux 5.16 with nf_tables, nft_ct, nft_numgen and"
             " nf_conntrack; as root: modprobe -a nf_tables nft_ct nft_numgen nf_conntrack",
         ) from None
+
+
+async def _load(netns: Netns, text: str, *options: str) -> None:
+    """All or nothing.  In one transaction, or in several for an ordinary user's long policy.
+
+    Such a user's netlink messages cannot be longer than the system's default.  The first part opens
+    the censor and the hooks come last, so no packet meets half a policy.  Raises ProcessEnded.
+    """
+    command = ["nft", "-f", "-"]
+    try:
+        await run(netns, [*command, *options], input=text.encode())
+        return
+    except ProcessEnded as error:
+        if _TOO_LONG not in error.words:
+            raise
+    trial = "-c" in options
+    table = f"inet {nft.TABLE}-trial" if trial else f"inet {nft.TABLE}"
+    text = text.replace(f"inet {nft.TABLE}", table)
+    if trial:
+        text = "".join(line for line in text.splitlines(True) if " hook " not in line)
+    done = False
+    try:
+        for part in parts(text):
+            await run(netns, command, input=part.encode())
+        done = not trial
+    finally:
+        if not done:
+            await run(netns, command, input=f"add table {table}\ndelete table {table}\n".encode())

@@ -13,26 +13,22 @@ from random import Random
 
 from circumtest.censor.bucket import Bucket
 from circumtest.censor.memory import Memory
+from circumtest.censor.packet import Answer, Packet, Resets, Unreachable, Verdict
 from circumtest.censor.poison import forged_answer
 from circumtest.censor.policy import (
     FLOW_MEMORY,
     PERMILLE,
-    Answer,
     Delay,
     Drop,
     Lose,
-    Packet,
     Poison,
     Police,
     Policy,
     Prefix,
     Reject,
     Reset,
-    Resets,
     Rule,
     Scope,
-    Unreachable,
-    Verdict,
     Way,
 )
 from circumtest.censor.sight import Sight

@@ -6,7 +6,8 @@ only.  It refuses to look into what is sealed, and at media that flow in one dir
 
 from collections.abc import Iterator
 
-from circumtest.censor.policy import Packet, Seen, Sees
+from circumtest.censor.packet import Packet
+from circumtest.censor.policy import Seen, Sees
 from circumtest.model import Transport
 
 _HEARD = 10

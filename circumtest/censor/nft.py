@@ -1,35 +1,61 @@
-"""A policy as an nftables ruleset: text in, nothing run.
+"""The simple rules of a policy as an nftables ruleset: text in, nothing run.
 
 Made from the values that `Censor` judges by, so the two cannot say different things about a packet.
 Flows are remembered in dynamic sets, not by conntrack mark: a mark set on the first packet of a UDP
 flow is lost with that packet when it is dropped, since its conntrack entry is never confirmed.
-It refuses nothing: what a policy can say, this compiles.  `numgen random` takes no seed: the
-kernel's losses are the policy's in distribution, not the simulator's one by one.
+It refuses nothing that is simple (`Rule.simple`); the other rules are the middlebox's.  `numgen
+random` takes no seed: the kernel's losses are the policy's in distribution, not the simulator's one
+by one.
+
+Packets are sorted by link, family and transport, since every word costs: a hundred rules one after
+another cost more than the forwarding.  What may belong to something remembered is put to every rule
+(`every-udp`), all else to those that its first byte leaves over (`circumtest.censor.sieve`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import NamedTuple
 
-from circumtest.censor.policy import (
-    FLOW_MEMORY,
-    MAX_FLOWS,
-    PERMILLE,
-    Bits,
-    Drop,
-    Lose,
-    Policy,
-    Rule,
-    Scope,
-    Shape,
-    Way,
+from circumtest.censor.nftrule import asked, chains
+from circumtest.censor.nftwords import (
+    KEYS,
+    SIDES,
+    chain,
+    counter_of,
+    key_of,
+    keys,
+    memory,
+    milliseconds,
+    range_of,
+    rule_of,
 )
+from circumtest.censor.policy import FLOW_MEMORY, MAX_FLOWS, Policy, Rule, Scope, Way
+from circumtest.censor.sieve import Chosen, shapes_of, sieve
+from circumtest.model import Transport
+
+__all__ = ["PRIORITY", "SIDES", "TABLE", "counter_of", "rule_of", "ruleset"]
 
 TABLE = "circumtest"
-UDP_HEADER = 8
-"""Bytes; `udp length` counts them."""
-SIDES = {Way.UP: "client", Way.DOWN: "backbone"}
-"""The censor's links by which packets of either direction come in."""
-_PREFIX = "hits-"
-_FAMILIES = {4: "ip", 6: "ip6"}
+PRIORITY = -160
+"""Of the chain: before mangle (-150), where packets are queued for the middlebox."""
+
+
+class _Kind(NamedTuple):
+    """Packets that come by one link, of one family and transport."""
+
+    way: Way
+    version: int
+    transport: Transport
+
+    def __str__(self) -> str:
+        return f"{self.transport}-{self.way}{self.version}"
+
+    @property
+    def key(self) -> str:
+        return f'"{SIDES[self.way]}" . ipv{self.version} . {self.transport}'
+
+
+_KINDS = tuple(_Kind(*kind) for kind in product(SIDES, (4, 6), Transport))
 
 
 def ruleset(policy: Policy) -> str:
@@ -37,147 +63,110 @@ def ruleset(policy: Policy) -> str:
 
     A counter a rule, named `counter_of(rule.id)`, counts what that rule has dropped.
     """
+    rules = [rule for rule in policy.rules if rule.simple]
+    looks = ", ".join(f"{kind.key} : goto look-{kind}" for kind in _KINDS)
+    sorting = f"iifname . meta nfproto . meta l4proto vmap {{ {looks} }}"
     lines = [
         f"add table inet {TABLE}",
         f"delete table inet {TABLE}",
         f"table inet {TABLE} {{",
-        *(f"  {line}" for rule in policy.rules for line in _rule(rule)),
+        *(f"  {line}" for line in _shared(rules)),
+        *(f"  {line}" for rule in rules for line in chains(rule)),
+        *(f"  {line}" for transport in Transport for line in _every(rules, transport)),
+        *(f"  {line}" for line in (_looks(rules) if rules else ())),
         "  chain forward {",
-        "    type filter hook forward priority 0; policy accept;",
-        *(f"    jump match-{rule.id}" for rule in policy.rules),
+        f"    type filter hook forward priority {PRIORITY}; policy accept;",
+        *([f"    {sorting}"] if rules else []),
         "  }",
         "}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def counter_of(rule: str) -> str:
-    """The name of a rule's counter.  Prefixed: a bare id may be a word of nft's own."""
-    return f"{_PREFIX}{rule}"
+# ------------------------------------------------------------------ who is asked
 
 
-def rule_of(counter: str) -> str:
-    """The id of the rule that a counter belongs to."""
-    return counter.removeprefix(_PREFIX)
+def _concerned(rules: Sequence[Rule], transport: Transport) -> list[Rule]:
+    """Rules that a packet may meet: an address is listed for both transports."""
+    return [r for r in rules if r.scope is Scope.ADDRESS or any(shapes_of(r, transport))]
 
 
-def expression(shape: Shape) -> str:
-    """The nft match of one shape, with every offset counted from the layer 4 payload."""
-    parts = [f"meta l4proto {shape.transport}"]
-    if shape.port is not None:
-        parts.append(f"th dport {shape.port}")
-    if shape.length is not None:
-        least, most = (bound + UDP_HEADER for bound in shape.length)
-        parts.append(f"udp length {_range(least, most)}")
-    parts += [_bits(bits) for bits in shape.bits]
-    return " ".join(parts)
+def _every(rules: Sequence[Rule], transport: Transport) -> Iterable[str]:
+    jumps = [f"jump match-{rule.id}" for rule in _concerned(rules, transport)]
+    return chain(f"every-{transport}", jumps)
 
 
-def _bits(bits: Bits) -> str:
-    return f"@ih,{bits.offset},{bits.width} {_range(bits.low, bits.high, hexadecimal=True)}"
+def _looks(rules: Sequence[Rule]) -> Iterable[str]:
+    """The way of a packet: to every rule when something of it is remembered, else by first byte."""
+    names: dict[tuple[str, ...], str] = {}
+    for kind in _KINDS:
+        by_byte, otherwise = sieve(rules, kind.transport)
+        lines = ["jump age"] if _ages(rules) else []
+        scopes = dict.fromkeys(rule.scope for rule in _concerned(rules, kind.transport))
+        lines += [_known(scope, kind) for scope in scopes if scope is not Scope.PACKET]
+        ways = []
+        for low, high, chosen in _runs(by_byte):
+            asking = tuple(_asked(rules, chosen, kind))
+            if asking not in names:
+                names[asking] = f"from-{len(names)}"
+                yield from chain(names[asking], asking)
+            ways.append(f"{range_of(low, high, hexadecimal=True)} : goto {names[asking]}")
+        if ways:
+            lines.append(f"@ih,0,8 vmap {{ {', '.join(ways)} }}")
+        yield from chain(f"look-{kind}", [*lines, *_asked(rules, otherwise, kind)])
 
 
-def _range(low: int, high: int, *, hexadecimal: bool = False) -> str:
-    one, other = (f"{n:#x}" if hexadecimal else str(n) for n in (low, high))
-    return one if low == high else f"{one}-{other}"
+def _runs(by_byte: Mapping[int, Chosen]) -> list[tuple[int, int, Chosen]]:
+    """First bytes in a row that leave over the same, as first, last and what."""
+    runs: list[tuple[int, int, Chosen]] = []
+    for byte, chosen in sorted(by_byte.items()):
+        if runs and runs[-1][1:] == (byte - 1, chosen):
+            runs[-1] = (runs[-1][0], byte, chosen)
+        else:
+            runs.append((byte, byte, chosen))
+    return runs
 
 
-def _rule(rule: Rule) -> Iterable[str]:
-    yield f"counter {counter_of(rule.id)} {{ }}"
-    if rule.scope is Scope.FLOW:
-        yield from _memory(f"-{rule.id}", FLOW_MEMORY)
-    if rule.seconds:
-        yield from _memory(f"-begun-{rule.id}", FLOW_MEMORY)
-        yield from _memory(f"-young-{rule.id}", rule.seconds)
-        yield from _chain(f"age-{rule.id}", _age(rule))
-    yield from _chain(f"act-{rule.id}", [*_spared(rule), _action(rule)])
-    found = "learn" if rule.scope is Scope.FLOW else "act"
-    if rule.scope is Scope.FLOW:
-        yield from _chain(f"learn-{rule.id}", _learn(rule))
-    matches = [
-        f"{expression(shape)} goto {found}-{rule.id}"
-        for signature in rule.match
-        for shape in signature.shapes
-    ]
-    aged = [f"jump age-{rule.id}"] if rule.seconds else []
-    known = _known(rule) if rule.scope is Scope.FLOW else []
-    yield from _chain(f"match-{rule.id}", [*aged, *known, *matches])
+def _known(scope: Scope, kind: _Kind) -> str:
+    """What some rule remembers goes to every rule.  A flow is kept by each of its packets."""
+    key, known = key_of(scope, kind.version, kind.way), f"@{KEYS[scope][0]}{kind.version}"
+    kept = f"update {known} {{ {key} }} " if scope is Scope.FLOW else ""
+    return f"{key} {known} {kept}goto every-{kind.transport}"
 
 
-def _memory(name: str, seconds: float) -> Iterable[str]:
-    for version in _FAMILIES:
-        address = f"ipv{version}_addr"
-        yield (
-            f"set flows{version}{name} {{ "
-            f"type {address} . inet_service . {address} . inet_service . inet_proto; "
-            f"flags dynamic,timeout; timeout {round(seconds * 1000)}ms; size {MAX_FLOWS}; }}"
-        )
+def _asked(rules: Sequence[Rule], chosen: Chosen, kind: _Kind) -> Iterable[str]:
+    for position in chosen:
+        yield from asked(rules[position], kind.transport, kind.way, kind.version)
 
 
-def _age(rule: Rule) -> list[str]:
+def _shared(rules: Sequence[Rule]) -> Iterable[str]:
+    """What rules have in common: all that any of them remembers, and when flows began."""
+    for scope in KEYS:
+        holds = [rule.hold for rule in rules if rule.scope is scope]
+        if holds:
+            name = KEYS[scope][0]
+            yield from memory(scope, name, max(holds), MAX_FLOWS * len(holds))
+            kept = (f"{side} update @{name}{v} {{ {key} }}" for v, side, key in keys(scope))
+            yield from chain(f"keep-{name}", kept)
+    ages = _ages(rules)
+    if not ages:
+        return
+    yield from memory(Scope.FLOW, "begun", FLOW_MEMORY)
+    for seconds in ages:
+        yield from memory(Scope.FLOW, f"young{milliseconds(seconds)}-", seconds)
+    yield from chain("age", _age(ages))
+
+
+def _ages(rules: Sequence[Rule]) -> list[float]:
+    """The ages that flows must have for some rule."""
+    return sorted({r.seconds for r in rules if r.seconds and r.scope is not Scope.ADDRESS})
+
+
+def _age(ages: Iterable[float]) -> Iterable[str]:
     """When a flow began: for as long as it is young it is in a set whose elements nobody renews."""
-    lines = []
-    for version in _FAMILIES:
-        begun = f"@flows{version}-begun-{rule.id}"
-        lines += [
-            f"{tuple_} {begun} update {begun} {{ {tuple_} }} return"
-            for tuple_ in (_tuple(version, "s", "d"), _tuple(version, "d", "s"))
-        ]
-    for version in _FAMILIES:
-        tuple_, young = _tuple(version, "s", "d"), f"@flows{version}-young-{rule.id}"
-        begun = f"@flows{version}-begun-{rule.id}"
-        lines.append(f"add {young} {{ {tuple_} }} add {begun} {{ {tuple_} }} return")
-    return lines
-
-
-def _spared(rule: Rule) -> list[str]:
-    """What ends the action before it begins: a flow that is still young."""
-    if not rule.seconds:
-        return []
-    return [
-        f"{tuple_} @flows{version}-young-{rule.id} return"
-        for version in _FAMILIES
-        for tuple_ in (_tuple(version, "s", "d"), _tuple(version, "d", "s"))
-    ]
-
-
-def _known(rule: Rule) -> list[str]:
-    """A packet of a remembered flow, either way, keeps the memory fresh and is acted on."""
-    lines = []
-    for version in _FAMILIES:
-        for tuple_ in (_tuple(version, "s", "d"), _tuple(version, "d", "s")):
-            flows = f"@flows{version}-{rule.id}"
-            lines.append(f"{tuple_} {flows} update {flows} {{ {tuple_} }} goto act-{rule.id}")
-    return lines
-
-
-def _learn(rule: Rule) -> list[str]:
-    return [
-        f"update @flows{version}-{rule.id} {{ {_tuple(version, 's', 'd')} }} goto act-{rule.id}"
-        for version in _FAMILIES
-    ]
-
-
-def _tuple(version: int, one: str, other: str) -> str:
-    ip = _FAMILIES[version]
-    return f"{ip} {one}addr . th {one}port . {ip} {other}addr . th {other}port . meta l4proto"
-
-
-def _action(rule: Rule) -> str:
-    parts = []
-    if rule.direction in SIDES:
-        parts.append(f'iifname "{SIDES[rule.direction]}"')
-    if rule.after:
-        parts.append(f"ct packets > {rule.after}")
-    match rule.action:
-        case Drop():
-            pass
-        case Lose() as lose:
-            parts.append(f"numgen random mod {PERMILLE} < {lose.permille}")
-    return " ".join([*parts, f"counter name {counter_of(rule.id)} drop"])
-
-
-def _chain(name: str, lines: Iterable[str]) -> Iterable[str]:
-    yield f"chain {name} {{"
-    yield from (f"  {line}" for line in lines)
-    yield "}"
+    for version, side, key in keys(Scope.FLOW):
+        begun = f"@begun{version}"
+        yield f"{side} {key} {begun} update {begun} {{ {key} }} return"
+    for version, side, key in keys(Scope.FLOW):
+        young = [f"update @young{milliseconds(n)}-{version} {{ {key} }}" for n in ages]
+        yield " ".join([f"{side} update @begun{version} {{ {key} }}", *young])

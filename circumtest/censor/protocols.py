@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 
 from circumtest.censor.hello import carries
-from circumtest.censor.policy import Hello, Packet, Seen
+from circumtest.censor.packet import Packet
+from circumtest.censor.policy import Hello, Seen
 from circumtest.model import Transport
 from circumtest.wire import mtproto_clear, tls
 

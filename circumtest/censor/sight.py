@@ -7,7 +7,8 @@ and to know protocols.
 from collections.abc import Sequence
 
 from circumtest.censor.hello import carries, hello_of
-from circumtest.censor.policy import Hello, Packet
+from circumtest.censor.packet import Packet
+from circumtest.censor.policy import Hello
 from circumtest.model import Transport
 
 KEPT = 4096

@@ -18,7 +18,7 @@ from circumtest.censor.middlebox.datagram import FIN, RST, Datagram
 from circumtest.censor.middlebox.handover import Marks
 from circumtest.censor.middlebox.netlink import Queue, Queued
 from circumtest.censor.middlebox.streams import Streams
-from circumtest.censor.policy import Answer, Judge, Packet, Resets, Unreachable, Verdict
+from circumtest.censor.packet import Answer, Judge, Packet, Resets, Unreachable, Verdict
 from circumtest.model import Address
 
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}

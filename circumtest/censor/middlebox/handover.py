@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from circumtest.censor.nft import TABLE, counter_of
-from circumtest.censor.policy import Policy, Rule, Scope, Verdict
+from circumtest.censor.packet import Verdict
+from circumtest.censor.policy import Policy, Rule, Scope
 from circumtest.model import Transport
 
 QUEUE = 1

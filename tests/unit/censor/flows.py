@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dpkt
 
-from circumtest.censor.policy import Packet
+from circumtest.censor.packet import Packet
 from circumtest.censor.sight import Sight
 from circumtest.censor.signatures import SIGNATURES
 from circumtest.model import Address, Transport

@@ -7,28 +7,24 @@ import dns.message
 import pytest
 
 from circumtest.censor.judge import Censor
+from circumtest.censor.packet import Answer, Packet, Resets, Unreachable, Verdict
 from circumtest.censor.policy import (
     FLOW_MEMORY,
     Action,
-    Answer,
     Confidence,
     Delay,
     Drop,
     Lose,
-    Packet,
     Poison,
     Police,
     Policy,
     Reject,
     Reset,
-    Resets,
     Rule,
     Scope,
     Seen,
     Shape,
     Signature,
-    Unreachable,
-    Verdict,
     Way,
     octets,
 )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circumtest.censor import media
-from circumtest.censor.policy import Packet
+from circumtest.censor.packet import Packet
 from circumtest.model import Transport
 from circumtest.wire import rtp, stun
 from tests.unit.censor.flows import CLIENT, SERVER, Down, flows, recognised, sent, sights

@@ -10,7 +10,6 @@ from circumtest.censor.policy import (
     Delay,
     Drop,
     Lose,
-    Packet,
     Poison,
     Police,
     Policy,
@@ -18,7 +17,7 @@ from circumtest.censor.policy import (
     Scope,
     Shape,
 )
-from circumtest.model import Address, Transport
+from circumtest.model import Transport
 
 
 @given(st.binary(max_size=40), st.integers(0, 200), st.integers(1, 128))
@@ -69,17 +68,6 @@ def test_what_cannot_be_done_is_refused(bad: "object") -> None:
     """By ValueError, which the loader turns into words with file and place."""
     with pytest.raises(ValueError):
         bad()  # type: ignore[operator]
-
-
-def test_a_packet_knows_its_sides_and_its_size_on_the_wire() -> None:
-    """Headers counted as conntrack counts them."""
-    client, server = Address("192.0.2.2", 40000), Address("203.0.113.10", 443)
-    up = Packet(Transport.TCP, client, server, b"x" * 10)
-    down = Packet(Transport.UDP, server, client, b"", upwards=False)
-    assert (up.client, up.server, up.size) == (client, server, 50)
-    assert (down.client, down.server, down.size) == (client, server, 28)
-    six = Packet(Transport.UDP, Address("2001:db8::1", 1), Address("2001:db8::2", 2), b"x")
-    assert six.size == 49
 
 
 def test_scaled_are_times_of_places_only() -> None:

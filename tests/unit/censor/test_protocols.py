@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circumtest.censor import protocols
-from circumtest.censor.policy import Packet
+from circumtest.censor.packet import Packet
 from circumtest.model import Transport
 from tests.unit.censor.flows import CLIENT, SERVER, Down, flows, recognised, sent, sights
 

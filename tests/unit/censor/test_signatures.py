@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from circumtest.censor.flow_signatures import FLOW_SIGNATURES
-from circumtest.censor.policy import Packet
+from circumtest.censor.packet import Packet
 from circumtest.censor.sight import Sight
 from circumtest.censor.signatures import SIGNATURES
 from circumtest.dtls import Shape, client

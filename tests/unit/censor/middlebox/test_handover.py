@@ -9,15 +9,8 @@ import pytest
 from circumtest.censor import nft
 from circumtest.censor.middlebox import handover
 from circumtest.censor.middlebox.handover import VISIT, Marks
-from circumtest.censor.policy import (
-    Confidence,
-    Drop,
-    Policy,
-    Reset,
-    Rule,
-    Scope,
-    Verdict,
-)
+from circumtest.censor.packet import Verdict
+from circumtest.censor.policy import Confidence, Drop, Policy, Reset, Rule, Scope
 from circumtest.censor.signatures import ALL
 
 RULE = Rule("reset", (ALL["stun-tcp"],), Reset(), Scope.FLOW)
