@@ -12,7 +12,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from circumtest.censor.policy import Packet, Verdict
+from circumtest.censor.packet import Packet, Verdict
 from circumtest.dtls import Endpoint, Shape
 from circumtest.errors import HandshakeFailed
 from circumtest.handshakes.whatsapp_message import TEST_ROOT

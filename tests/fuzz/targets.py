@@ -17,12 +17,13 @@ from typing import Any
 import dpkt
 
 from circumtest.censor.middlebox import datagram
-from circumtest.censor.policy import Packet
+from circumtest.censor.packet import Packet
 from circumtest.censor.sight import Sight
 from circumtest.censor.signatures import SIGNATURES
 from circumtest.detect.frames import frame
 from circumtest.dtls import Endpoint, Shape, client, server
 from circumtest.identity import certificate
+from circumtest.lab import web
 from circumtest.model import Address, Transport
 from circumtest.recording import capture
 from circumtest.secure import TlsAnswerer
@@ -477,6 +478,7 @@ ROOMS: dict[str, Target] = {
         for shape in Shape
     },
     "dtls-server": Target(halves.endpoint(_server), _hellos, slow=True),
+    "lab.web": Target(parsers(web.parse), inputs(b"GET /bytes/9 HTTP/1.1\r\nHost: lab\r\n\r\n")),
 }
 """What stands above the parsers and takes bytes as well: captures, frames, TLS, DTLS."""
 

@@ -16,11 +16,19 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path as File
 from typing import Literal
 
 from circumtest import sandbox
+from circumtest.censor.enforce import enforced
+from circumtest.censor.middlebox.kernel import nft_has_queues
+from circumtest.censor.middlebox.netlink import Counters
+from circumtest.censor.policy import Conditions, Confidence, Delay, Drop, Policy, Rule, Scope, Way
+from circumtest.censor.signatures import ALL
 from circumtest.errors import EnvironmentUnfit, TunnelDown
+from circumtest.impair import Impairment
+from circumtest.lab.network import conditions
 from circumtest.lab.servers.chain import ChainServers
 from circumtest.lab.servers.ready_made import ReadyMade
 from circumtest.lab.servers.wireguard_go import WireguardGo
@@ -45,6 +53,7 @@ SHAKING = 15.0
 """Seconds for a handshake, WireGuard's own second attempt after 5 s included."""
 FAR = {4: Address("192.0.2.10", 9000), 6: Address("2001:db8:4::2", 9000)}
 DELAY = 0.2
+SEED = 7
 SERVER = {"kind": "wireguard-go", "device": "kernel"}
 WIREGUARD = {"kind": "wireguard", "device": "kernel", "server": SERVER}
 
@@ -127,28 +136,59 @@ async def wrong_key(place: Lab) -> str:
 
 
 async def netem(place: Lab) -> str:
-    """A delay that the kernel adds is a delay that an echo takes."""
-    argv = ["tc", "qdisc", "add", "dev", "backbone", "root", "netem", "delay", f"{DELAY * 1000}ms"]
-    await run(place.services, argv, timeout=PATIENCE)
-    _, seconds = await ask(place.outside, FAR[4])
-    await run(place.services, ["tc", "qdisc", "del", "dev", "backbone", "root"], timeout=PATIENCE)
-    assert seconds >= DELAY, seconds
+    """A constant delay is the kernel's own, both ways, and nothing of it is left."""
+    async with conditions(place, [Conditions(delay=DELAY / 2)]) as network:
+        assert not network.emulators, "an emulator runs"
+        said = await run(place.censor, ["tc", "qdisc", "show", "dev", "client"], timeout=PATIENCE)
+        assert "netem" in said, said
+        _, seconds = await ask(place.outside, FAR[4])
+        assert seconds >= DELAY, seconds
+    said = await run(place.censor, ["tc", "qdisc", "show", "dev", "client"], timeout=PATIENCE)
+    assert "netem" not in said, said
     return f"{seconds:.3f} s"
 
 
-async def queue(place: Lab) -> str:
-    """A rule that hands packets to a program is accepted, and lets them pass without one."""
-    table = """table inet probe {
-        chain pass { type filter hook forward priority 0
-            udp dport 9000 counter queue num 7 bypass
-        }
-    }"""
-    await run(place.censor, ["nft", "-f", "-"], input=table.encode(), timeout=PATIENCE)
+async def links(place: Lab) -> str:
+    """What is chance is ours by nft's own queue: the datagrams that the seed lets through."""
+    asked = Conditions("services", loss=0.3, delay=0.05)
+    wanted = Impairment(asked, SEED, Way.UP)
+    through = [number for number in range(50) if wanted.leaves(100, 0.0) is not None]
+    came: list[int] = []
+    with place.services.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
+        far.bind((FAR[4].host, FAR[4].port + 1))
+        async with conditions(place, [asked], SEED) as network:
+            assert len(network.emulators) == 1
+            with place.client.socket(socket.AF_INET, socket.SOCK_DGRAM) as near:
+                for number in range(50):
+                    near.sendto(bytes([number]), far.getsockname())
+            async with asyncio.timeout(PATIENCE):
+                while not came or came[-1] != through[-1]:
+                    data = await asyncio.get_running_loop().sock_recv(far, 100)
+                    came.append(data[0])
+            assert (network.fault(), network.lost()) == (None, 0)
+    assert came == through, (came, through)
+    return f"{50 - len(came)} of 50 lost, as in the simulator"
+
+
+async def middlebox(place: Lab) -> str:
+    """By nft's own queue: what a rule delays is late both ways, what another drops is gone."""
+    assert await nft_has_queues(place.censor)
+    slow = Rule("slow", (ALL["udp"],), Delay(DELAY), Scope.FLOW, ports=((9000, 9000),))
+    gone = replace(slow, id="gone", match=(ALL["stun"],), action=Drop(), first=9)
+    policy = Policy("made", "", (), Confidence.GUESSED, (gone, slow))
+    async with enforced(place.censor, policy) as force:
+        _, seconds = await ask(place.outside, FAR[4])
+        assert seconds >= 2 * DELAY, seconds
+        with place.client.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(bytes.fromhex("000100002112a442") + bytes(12), FAR[4])
+        async with asyncio.timeout(PATIENCE):
+            while not (hits := await force.hits())["gone"]:
+                pass
+        assert hits == {"gone": 1, "slow": 2}, hits
+        assert force.counters() == Counters(seen=3), force.counters()
+        assert force.fault() is None
     await ask(place.outside, FAR[4])
-    said = await run(place.censor, ["nft", "list", "table", "inet", "probe"], timeout=PATIENCE)
-    await run(place.censor, ["nft", "delete", "table", "inet", "probe"], timeout=PATIENCE)
-    assert "packets 0" not in said, said
-    return "accepted"
+    return f"{seconds:.3f} s"
 
 
 async def amneziawg(place: Lab) -> str:
@@ -246,7 +286,8 @@ async def everything() -> dict[str, str]:
         "wireguard-auto": lambda place: wireguard(place, "auto"),
         "wireguard-wrong-key": wrong_key,
         "netem": netem,
-        "nft-queue": queue,
+        "links": links,
+        "middlebox": middlebox,
         "amneziawg-kernel": amneziawg,
     }
     found: dict[str, str] = {}

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from random import Random
 from typing import Any
 
-from circumtest.censor import enforce
+from circumtest.censor.enforce import enforced
 from circumtest.censor.policy import Policy
 from circumtest.handshakes.sip import Sip
 from circumtest.lab.far import FarEnd
@@ -43,7 +43,7 @@ def called(
             await stack.enter_async_context(far.serve(town, password or call, target))
             path = await _path(stack, town, tunnel)
             if censor is not None:
-                await enforce.apply(town.censor, censor)
+                await stack.enter_async_context(enforced(town.censor, censor))
             return await play(call.script(target, Random(5)), path)
 
     return asyncio.run(whole())

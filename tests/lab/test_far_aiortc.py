@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
-from circumtest.censor.enforce import apply
+from circumtest.censor.enforce import enforced
 from circumtest.censor.load import policy
 from circumtest.censor.policy import (
     Bits,
@@ -91,9 +91,9 @@ def test_a_caller_that_does_not_choose_is_chosen_for(version: int) -> None:
 async def answered(shape: Shape, version: int, censor: Policy | None = None) -> Record:
     """What became of a call to our own far half, which speaks DTLS 1.3 with who offers it."""
     handshake = Webrtc(clienthello=shape)
-    async with asyncio.timeout(TIMEOUT), lab() as town:
+    async with asyncio.timeout(TIMEOUT), lab() as town, AsyncExitStack() as stack:
         if censor is not None:
-            await apply(town.censor, censor)
+            await stack.enter_async_context(enforced(town.censor, censor))
         target = await town.serve(handshake, "webrtc", version)
         return await play(handshake.script(target, Random(1)), town.outside)
 
@@ -185,8 +185,8 @@ def test_a_censor_of_one_step_is_found_at_that_step(
 
     async def scene() -> Record:
         handshake = Webrtc()
-        async with asyncio.timeout(TIMEOUT), lab() as town:
-            await apply(town.censor, Policy("one", "", (), Confidence.GUESSED, (rule,)))
+        censor = Policy("one", "", (), Confidence.GUESSED, (rule,))
+        async with asyncio.timeout(TIMEOUT), lab() as town, enforced(town.censor, censor):
             target = await town.place(handshake, "webrtc")
             async with Aiortc().serve(town, handshake, target):
                 return await play(handshake.script(target, Random(1)), town.outside)

@@ -11,7 +11,7 @@ import dpkt
 import pytest
 
 from circumtest import turn, voice
-from circumtest.censor.enforce import apply
+from circumtest.censor.enforce import enforced
 from circumtest.censor.load import policy
 from circumtest.errors import ConfigError
 from circumtest.handshakes.echo import Echo
@@ -81,9 +81,8 @@ async def called(
     censor: str = "open",
 ) -> Record:
     """One call, or another script, with a coturn of its own; `file` gets what the censor sees."""
-    async with asyncio.timeout(TIMEOUT), lab() as town:
+    async with asyncio.timeout(TIMEOUT), lab() as town, enforced(town.censor, policy(censor)):
         target = await town.place(handshake, "call", version)
-        await apply(town.censor, policy(censor))
         async with (far or Coturn()).serve(town, handshake, target), path_of(tunnel, town) as path:
             made = script(target) if script else handshake.script(target, Random(version))
             if file is None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from circumtest.censor.enforce import apply
+from circumtest.censor.enforce import enforced
 from circumtest.censor.load import policy
 from circumtest.censor.policy import (
     Bits,
@@ -84,8 +84,7 @@ async def browse(netns: Netns, target: Address) -> dict[str, Any]:
 
 async def both(tunnel: str, censor: Policy) -> tuple[Outcome, dict[str, Any]]:
     """Our call and then the browser's, through one tunnel and one censor."""
-    async with asyncio.timeout(TIMEOUT), lab() as town:
-        await apply(town.censor, censor)
+    async with asyncio.timeout(TIMEOUT), lab() as town, enforced(town.censor, censor):
         handshake = Webrtc(level=Level.QUICK)
         target = await town.place(handshake, "webrtc")
         async with (

@@ -12,18 +12,17 @@ from random import Random
 from typing import Any
 
 from circumtest.censor.judge import Censor, flow_of
+from circumtest.censor.packet import Packet, Verdict
 from circumtest.censor.policy import (
     Bits,
     Confidence,
     Drop,
     Lose,
-    Packet,
     Policy,
     Rule,
     Scope,
     Shape,
     Signature,
-    Verdict,
     Way,
 )
 from circumtest.censor.signatures import ALL

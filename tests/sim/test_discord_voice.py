@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from circumtest.censor.policy import Judge, Packet, Verdict
+from circumtest.censor.packet import Judge, Packet, Verdict
 from circumtest.handshakes.discord_voice import DiscordVoice, VoiceServer
 from circumtest.model import Cause, Failure, Level, Record, Stage, Success
 from circumtest.script import Answerer, Emit, Flow

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from circumtest.censor.policy import Packet, Verdict
+from circumtest.censor.packet import Packet, Verdict
 from circumtest.handshakes.echo import Echo
 from circumtest.handshakes.stun_binding import StunBinding
 from circumtest.handshakes.whatsapp_call import WhatsappCall

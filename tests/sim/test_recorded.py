@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from msgspec import structs
 
-from circumtest.censor.policy import Judge, Packet, Verdict
+from circumtest.censor.packet import Judge, Packet, Verdict
 from circumtest.handshakes.recorded import Recorded
 from circumtest.model import Address, Cause, Failure, Level, Record, Stage, Success, Transport
 from circumtest.recording.capture import open_capture

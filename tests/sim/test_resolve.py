@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from msgspec import structs
 
-from circumtest.censor.policy import Judge, Packet, Verdict
+from circumtest.censor.packet import Judge, Packet, Verdict
 from circumtest.handshakes.echo import Echo
 from circumtest.handshakes.telegram_call_udp import TelegramCallUdp
 from circumtest.handshakes.whatsapp_message import TEST_ROOT

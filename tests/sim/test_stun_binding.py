@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from circumtest.censor.policy import Packet, Verdict
+from circumtest.censor.packet import Packet, Verdict
 from circumtest.handshakes.stun_binding import StunBinding
 from circumtest.model import Address, Cause, Failure, Level, Record, Stage, Success
 from circumtest.script import Answerer, Emit, Flow

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from circumtest.censor.policy import Judge, Packet, Verdict
+from circumtest.censor.packet import Judge, Packet, Verdict
 from circumtest.handshakes.telegram_call_tcp import TelegramCallTcp
 from circumtest.model import Address, Cause, Failure, Level, Record, Stage, Success
 from circumtest.reflector import TcpReflector

@@ -5,7 +5,7 @@ from pathlib import Path
 import dpkt
 import pytest
 
-from circumtest.censor.policy import Packet
+from circumtest.censor.packet import Packet
 from circumtest.handshakes.telegram_call_turn import TelegramCallTurn
 from circumtest.model import Cause, Level, Stage, Success
 from circumtest.simulate import far_end

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from circumtest.censor.policy import Judge, Packet, Verdict
+from circumtest.censor.packet import Judge, Packet, Verdict
 from circumtest.handshakes.telegram_message import DataCentre, TelegramMessage
 from circumtest.model import Address, Cause, Failure, Level, Record, Stage, Success, Transport
 from circumtest.script import Answerer, Emit, Flow

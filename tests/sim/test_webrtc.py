@@ -10,7 +10,7 @@ import pytest
 
 from circumtest.censor.judge import Censor
 from circumtest.censor.load import policy
-from circumtest.censor.policy import Judge, Packet, Verdict
+from circumtest.censor.packet import Judge, Packet, Verdict
 from circumtest.dtls import Shape
 from circumtest.handshakes.meet_call import MeetCall
 from circumtest.handshakes.webrtc import Webrtc
@@ -129,7 +129,7 @@ def agreed(call: str, shape: Shape, censor: Judge | None = None) -> tuple[Record
                     seen.add(V13)
                 elif record.epoch:
                     seen.add(V12)
-        return censor is not None and censor.judge(packet, at + START) is Verdict.DROP
+        return censor is not None and censor.judge(packet, at + START) == Verdict.DROP
 
     return play(call, Dropping(watch), clienthello=shape), seen
 

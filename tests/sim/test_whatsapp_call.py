@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from circumtest import warp
-from circumtest.censor.policy import Judge, Packet, Verdict
+from circumtest.censor.packet import Judge, Packet, Verdict
 from circumtest.handshakes.whatsapp_call import WhatsappCall
 from circumtest.model import Address, Cause, Failure, Level, Record, Stage, Success, Transport
 from circumtest.script import Answerer, Emit, Flow

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from circumtest.censor.policy import Judge, Packet, Verdict
+from circumtest.censor.packet import Judge, Packet, Verdict
 from circumtest.handshakes.echo import Echo
 from circumtest.handshakes.whatsapp_message import TEST_ROOT, ChatServer, WhatsappMessage
 from circumtest.model import Cause, Failure, Level, Record, Stage, Success, Transport

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from circumtest.censor.policy import Judge, Packet, Verdict
+from circumtest.censor.packet import Judge, Packet, Verdict
 from circumtest.model import Cause, Failure, Record, Stage
 from circumtest.script import Handshake
 from circumtest.simulate import CLIENT, START, far_end, simulate

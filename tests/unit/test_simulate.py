@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from circumtest.censor.policy import Answer, Conditions, Packet, Resets, Unreachable, Verdict
+from circumtest.censor.packet import Answer, Packet, Resets, Unreachable, Verdict
+from circumtest.censor.policy import Conditions
 from circumtest.errors import HandshakeFailed
 from circumtest.model import Address, Cause, Failure, Stage, Success, Transport
 from circumtest.script import (

@@ -7,7 +7,7 @@ import dpkt
 import pytest
 
 from circumtest import registry, warp
-from circumtest.censor.policy import Packet, Verdict
+from circumtest.censor.packet import Packet, Verdict
 from circumtest.errors import ConfigError
 from circumtest.handshakes.whatsapp_call import WhatsappCall
 from circumtest.model import Address, Record, Role, Success

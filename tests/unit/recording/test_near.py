@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from circumtest.censor.policy import Packet, Verdict
+from circumtest.censor.packet import Packet, Verdict
 from circumtest.handshakes.recorded import Recorded
 from circumtest.model import Success, Transport
 from circumtest.recording import Frame, Kind, Place, Recording
