@@ -13,16 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 
 from circumtest.answer import Mux
-from circumtest.censor.policy import (
-    Answer,
-    Conditions,
-    Judge,
-    Packet,
-    Resets,
-    Unreachable,
-    Verdict,
-    Way,
-)
+from circumtest.censor.packet import Answer, Judge, Packet, Resets, Unreachable, Verdict
+from circumtest.censor.policy import Conditions, Way
 from circumtest.errors import HandshakeFailed
 from circumtest.impair import DIRECT, Network
 from circumtest.model import Address, Cause, Outcome, Record, Transport

@@ -11,7 +11,8 @@ from functools import partial
 from itertools import count
 from typing import NamedTuple, Protocol
 
-from circumtest.censor.policy import Packet, Way
+from circumtest.censor.packet import Packet
+from circumtest.censor.policy import Way
 from circumtest.script import Flow
 
 MSS = 1400

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from circumtest.appearance import FIRST, Appearance, Named, Other
-from circumtest.censor.policy import Packet
+from circumtest.censor.packet import Packet
 from circumtest.censor.protocols import fully_encrypted
 from circumtest.censor.sight import Sight
 from circumtest.censor.signatures import SIGNATURES

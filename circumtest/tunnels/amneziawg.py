@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from circumtest.censor.policy import Packet
+from circumtest.censor.packet import Packet
 from circumtest.censor.signatures import SIGNATURES
 from circumtest.errors import ConfigError
 from circumtest.model import Address, Transport

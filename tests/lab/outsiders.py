@@ -5,7 +5,6 @@ What became of one is told by its own exit code and words.  Nothing here knows t
 
 import asyncio
 import json
-import re
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -193,9 +192,7 @@ async def ssh(town: Lab, fields: Mapping[str, Any], *more: str, say: str = "") -
         key, known = place / "key", place / "known_hosts"
         key.touch(0o600)
         key.write_text(fields["key_text"])
-        line = fields["known_hosts_text"]
-        # The one port that OpenSSH looks up without brackets.
-        known.write_text(re.sub(r"^\[(.+)\]:22 ", r"\1 ", line))
+        known.write_text(fields["known_hosts_text"])
         options = ["BatchMode=yes", "IdentitiesOnly=yes", f"UserKnownHostsFile={known}"]
         options += [f"ConnectTimeout={WAIT:.0f}", "LogLevel=ERROR"]
         argv = ["ssh", "-F", "none", "-T", "-i", str(key)]

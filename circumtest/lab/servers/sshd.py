@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from circumtest.lab.servers import Site, address_of
 from circumtest.listening import listening
 from circumtest.model import Address
+from circumtest.openssh import Server
 from circumtest.process import daemon, private_dir, program
 
 USER = "caller"
@@ -84,10 +85,11 @@ class Sshd:
             )
             async with daemon(lab.exit, _argv(place), name="sshd") as process:
                 await listening(lab.exit, Address(host, self.port), process)
+                at = Server(host, self.port, USER)
                 yield {
                     "url": f"ssh://{USER}@{host}:{self.port}",
                     "key_text": user.private,
-                    "known_hosts_text": f"[{host}]:{self.port} {server.public}",
+                    "known_hosts_text": f"{at.alias} {server.public}",
                 }
 
 
