@@ -1,14 +1,13 @@
-"""A lab that stays up in the background, for `circumtest lab up`, `exec` and `down`.
+"""A lab that stays up in the background, for `circumtest lab up`, `exec`, `status` and `down`.
 
 A supervisor process holds it in a private world of its own.  What is known about it lies in one
 file of the user's: who holds it (process id and start time, so that a reused id is never taken for
-it), which descriptors its rooms are, what is served where.  It refuses to know policies and
-handshakes: `up` is given a function that furnishes the lab.
+it), and which descriptors its rooms are; a socket beside it answers (`control`).  It refuses to
+know policies, handshakes and tunnels: `up` is given what furnishes the lab.
 """
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import select
 import signal
@@ -16,7 +15,10 @@ import socket
 import stat
 import struct
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,20 +26,39 @@ import msgspec
 
 from circumtest import punctual, sandbox
 from circumtest.errors import ConfigError, EnvironmentUnfit
+from circumtest.lab import control, enter
 from circumtest.lab.topology import Lab, lab
-from circumtest.model import Address
+from circumtest.netns import Netns
 
-START_LIMIT = 30.0
-"""Seconds within which a lab must be up."""
+START_LIMIT = 60.0
+"""Seconds within which a lab must be up, unless who wants it knows that it takes longer."""
+LOG = "lab.log"
+"""What the holder says that nobody is there to hear."""
 STOP_LIMIT = 10.0
 """Seconds that a lab has to end before it is killed."""
 
 _SCM_CREDENTIALS, _SO_PASSCRED = 2, 16
 _LARGEST = 1 << 20
-_SETNS_ANY = 0
-_KINDS = ("user", "mnt", "pid")
 
-Furnish = Callable[[Lab], Awaitable[None]]
+
+@dataclass(frozen=True)
+class Furnished:
+    """What a lab has been furnished with, beside what passes through it.
+
+    `rooms` are further namespaces, and `absent` says of those that could not be made why.  `mounts`
+    are files that commands see in place of others, by room; `environment` is what they are told.
+    `reply` answers what is asked of the lab.
+    """
+
+    reply: control.Reply
+    rooms: Mapping[str, Netns] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+    mounts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+Furnish = Callable[[Lab, contextlib.AsyncExitStack], Awaitable[Furnished]]
+"""Puts into a lab what is to be there; what it enters into the stack is left before the lab is."""
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -51,59 +72,72 @@ class Process(msgspec.Struct, frozen=True):
         return _started(self.pid) == self.started
 
 
-class Session(msgspec.Struct, frozen=True):
-    """A lab in the background.
+class Room(msgspec.Struct, frozen=True):
+    """A namespace: the holder's descriptor of it, what commands there see in place of files."""
 
-    `rooms` are descriptors of the holder, by room; `served` the addresses by service name.
-    """
+    descriptor: int
+    mounts: dict[str, str] = {}
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A lab in the background; of `absent` rooms it is told why they are not there."""
 
     title: str
     supervisor: Process
     holder: Process
-    rooms: dict[str, int]
-    served: dict[str, tuple[Address, ...]]
+    rooms: dict[str, Room]
+    absent: dict[str, str]
+    environment: dict[str, str]
 
 
 class _Report(msgspec.Struct):
     """What the holder tells when it is up, or why it is not."""
 
-    rooms: dict[str, int] = {}
-    served: dict[str, tuple[Address, ...]] = {}
+    rooms: dict[str, Room] = {}
+    absent: dict[str, str] = {}
+    environment: dict[str, str] = {}
     missing: str = ""
     remedy: str = ""
 
 
-def up(title: str, furnish: Furnish) -> Session:
+def up(title: str, furnish: Furnish, limit: float = START_LIMIT) -> Session:
     """Put a lab up in the background; `furnish` applies the policy and serves what is to be served.
 
     `title` says what it is, for `load`.  Returns when everything is in place.  Raises ConfigError
-    when one is up already, EnvironmentUnfit when it does not come up.
+    when one is up already, EnvironmentUnfit when it is not up within `limit` seconds.
     """
-    if running := load():
-        raise ConfigError(
-            "lab", "", f"one is up already ({running.title})", "end it with: circumtest lab down"
-        )
+    refuse_second()
     place = _place()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, _SO_PASSCRED, 1)
     sys.stdout.flush()
     sys.stderr.flush()
-    supervisor = os.fork()
-    if supervisor == 0:
-        ours.close()
-        _supervise(furnish, theirs, place / "lab.log")
-    theirs.close()
-    with ours:
+    with control.listen(place) as listener, ours:
+        supervisor = os.fork()
+        if supervisor == 0:
+            ours.close()
+            _supervise(furnish, theirs, listener, place / LOG)
+        theirs.close()
         try:
-            report, holder = _hear(ours)
-        except EnvironmentUnfit:
+            report, holder = _hear(ours, limit)
+        except BaseException:  # Ctrl-C, too: it is in a session of its own and would stay
             os.kill(supervisor, signal.SIGKILL)
             os.waitpid(supervisor, 0)
+            (place / control.NAME).unlink(missing_ok=True)
             raise
-    session = Session(title, _identify(supervisor), _identify(holder), report.rooms, report.served)
-    file = place / "lab.json"
-    file.write_bytes(msgspec.json.encode(session))
+    who = _identify(supervisor), _identify(holder)
+    session = Session(title, *who, report.rooms, report.absent, report.environment)
+    draft = place / "lab.json.new"
+    draft.write_bytes(msgspec.json.encode(session))
+    draft.replace(place / "lab.json")
     return session
+
+
+def refuse_second() -> None:
+    """Raise ConfigError when a lab is up."""
+    if running := load():
+        problem = f"one is up already ({running.title})"
+        raise ConfigError("lab", "", problem, "end it with: circumtest lab down")
 
 
 def load() -> Session | None:
@@ -119,24 +153,31 @@ def load() -> Session | None:
 def execute(session: Session, room: str, argv: Sequence[str]) -> int:
     """Run `argv` in a room, on this terminal; returns its exit code, 128 + N for signal N.
 
-    Raises ConfigError for a room that there is not, OSError when the lab cannot be entered.
+    Raises ConfigError for a room that there is not, EnvironmentUnfit for an absent one.
     """
+    if room in session.absent:
+        raise EnvironmentUnfit(f"there is no {room}: {session.absent[room]}")
     if room not in session.rooms:
-        raise ConfigError("lab", room, "no such room", f"rooms: {', '.join(session.rooms)}")
-    child = os.fork()
-    if child == 0:
-        _enter_and_become(session, room, argv)
-    # The terminal's signals are for the command; it decides what they mean.
-    held = {
-        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)
-    }
+        known = ", ".join((*session.rooms, *session.absent))
+        raise ConfigError("lab", room, "no such room", f"rooms: {known}")
+    there = session.rooms[room]
+    place = enter.Place(session.holder.pid, there.descriptor, there.mounts, session.environment)
+    return enter.execute(place, argv)
+
+
+@contextmanager
+def connected() -> Iterator[socket.socket]:
+    """A connection to the lab that is up, for `control.ask`.  Raises ConfigError when none is."""
     try:
-        _, status = os.waitpid(child, 0)
-    finally:
-        for number, handler in held.items():
-            signal.signal(number, handler)
-    code = os.waitstatus_to_exitcode(status)
-    return 128 - code if code < 0 else code
+        with control.connected(_place()) as sock:
+            yield sock
+    except (FileNotFoundError, ConnectionError):
+        raise not_up() from None
+
+
+def not_up() -> ConfigError:
+    """The error to raise where a lab is needed."""
+    return ConfigError("lab", "", "none is up", "circumtest lab up POLICY")
 
 
 def down() -> bool:
@@ -150,7 +191,8 @@ def down() -> bool:
                     signal.pidfd_send_signal(watched[0], number)
                 if all(select.select([each], [], [], STOP_LIMIT)[0] for each in watched):
                     break
-    (_place() / "lab.json").unlink(missing_ok=True)
+    for name in ("lab.json", control.NAME):
+        (_place() / name).unlink(missing_ok=True)
     return session is not None
 
 
@@ -169,7 +211,7 @@ def _started(pid: int) -> int | None:
 def _identify(pid: int) -> Process:
     started = _started(pid)
     if started is None:
-        raise EnvironmentUnfit("the lab ended while it came up", f"see {_place() / 'lab.log'}")
+        raise EnvironmentUnfit("the lab ended while it came up", f"see {_place() / LOG}")
     return Process(pid, started)
 
 
@@ -194,7 +236,9 @@ def _place() -> Path:
 # ------------------------------------------------------------------ the supervisor and the holder
 
 
-def _supervise(furnish: Furnish, tell: socket.socket, log: Path) -> NoReturn:
+def _supervise(
+    furnish: Furnish, tell: socket.socket, listener: socket.socket, log: Path
+) -> NoReturn:
     """Become a background process that holds the lab until it gets SIGTERM."""
     os.setsid()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -203,24 +247,36 @@ def _supervise(furnish: Furnish, tell: socket.socket, log: Path) -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     code = sandbox.INTERNAL
     try:
-        code = sandbox.run_inside(lambda: punctual.run(_hold(furnish, tell)))
+        code = sandbox.run_inside(lambda: punctual.run(_hold(furnish, tell, listener)))
     except EnvironmentUnfit as unfit:
         _tell(tell, _Report(missing=unfit.missing, remedy=unfit.remedy))
+    except BaseException:  # noqa: BLE001  # nothing above could print it: this is a process's end
+        traceback.print_exc()
     finally:
+        sys.stderr.flush()
         os._exit(code)
 
 
-async def _hold(furnish: Furnish, tell: socket.socket) -> int:
+async def _hold(furnish: Furnish, tell: socket.socket, listener: socket.socket) -> int:
     """Have the lab up until SIGTERM; the first thing told is where everything is."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     try:
-        async with lab() as here:
-            await furnish(here)
-            rooms = {name: netns.fd for name, netns in here.rooms.items()}
-            _tell(tell, _Report(rooms, here.served))
-            tell.close()
-            await stop.wait()
+        async with lab() as here, contextlib.AsyncExitStack() as stack:
+            furnished = await furnish(here, stack)
+            rooms = {**here.rooms, **furnished.rooms}
+            mounts = {name: dict(furnished.mounts.get(name, {})) for name in rooms}
+            async with control.answering(listener, furnished.reply):
+                _tell(
+                    tell,
+                    _Report(
+                        {name: Room(one.fd, mounts[name]) for name, one in rooms.items()},
+                        dict(furnished.absent),
+                        dict(furnished.environment),
+                    ),
+                )
+                tell.close()
+                await stop.wait()
     except EnvironmentUnfit as unfit:
         _tell(tell, _Report(missing=unfit.missing, remedy=unfit.remedy))
         return sandbox.INTERNAL
@@ -231,55 +287,17 @@ def _tell(tell: socket.socket, report: _Report) -> None:
     tell.send(msgspec.json.encode(report))
 
 
-def _hear(ours: socket.socket) -> tuple[_Report, int]:
+def _hear(ours: socket.socket, limit: float) -> tuple[_Report, int]:
     """The holder's report, and its process id here, which only the kernel knows."""
-    if not select.select([ours], [], [], START_LIMIT)[0]:
-        raise EnvironmentUnfit(f"the lab was not up after {START_LIMIT:.0f} s")
+    if not select.select([ours], [], [], limit)[0]:
+        raise EnvironmentUnfit(f"the lab was not up after {limit:.0f} s")
     words, ancillary, _, _ = ours.recvmsg(_LARGEST, socket.CMSG_SPACE(12))
     if not words:
-        raise EnvironmentUnfit("the lab did not come up", f"see {_place() / 'lab.log'}")
+        log = _place() / LOG
+        last = log.read_text(errors="replace").strip().splitlines()[-1:]
+        raise EnvironmentUnfit(": ".join(["the lab did not come up", *last]), f"see {log}")
     report = msgspec.json.decode(words, type=_Report)
     if report.missing:
         raise EnvironmentUnfit(report.missing, report.remedy)
     pid, _, _ = struct.unpack("=iII", ancillary[0][2])  # unix(7), struct ucred
     return report, pid
-
-
-# ------------------------------------------------------------------ entering
-
-
-def _enter_and_become(session: Session, room: str, argv: Sequence[str]) -> NoReturn:
-    """Enter the lab's namespaces, start the command there, end as it ends: a child's life."""
-    code = sandbox.INTERNAL
-    try:
-        _enter(session.holder.pid, session.rooms[room])
-        command = os.fork()  # only children are in the new PID namespace
-        if command == 0:
-            os._exit(sandbox.run_command(argv))
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_IGN)
-        code = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])
-        code = 128 - code if code < 0 else code
-    except OSError as error:
-        print(f"cannot enter the lab: {error}", file=sys.stderr)  # noqa: T201
-    finally:
-        os._exit(code)
-
-
-def _enter(pid: int, room: int) -> None:
-    """Everything is opened before anything is entered: afterwards /proc is another one."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    here = Path.cwd()
-    files = [f"/proc/{pid}/ns/{kind}" for kind in _KINDS if not _same(pid, kind)]
-    for descriptor in [os.open(file, os.O_RDONLY) for file in (*files, f"/proc/{pid}/fd/{room}")]:
-        if libc.setns(descriptor, _SETNS_ANY) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        os.close(descriptor)
-    os.chdir(here)
-
-
-def _same(pid: int, kind: str) -> bool:
-    """Does the process share this namespace with us?  One's own user namespace is not enterable."""
-    theirs, ours = Path(f"/proc/{pid}/ns/{kind}"), Path(f"/proc/self/ns/{kind}")
-    return os.path.samestat(theirs.stat(), ours.stat())

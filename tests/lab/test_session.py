@@ -20,11 +20,14 @@ PATIENCE = 20.0
 PREAMBLE = """
 import sys
 from circumtest.errors import ConfigError, EnvironmentUnfit
-from circumtest.lab import session
+from circumtest.lab import control, session
+async def reply(question):
+    return control.Answer(question.encode() * 2)
 """
 UP = """
-async def furnish(lab):
+async def furnish(lab, stack):
     await lab.services.address("lo", "203.0.113.200/32")
+    return session.Furnished(reply)
 session.up("open", furnish)
 """
 EXECUTE = """
@@ -102,7 +105,7 @@ def test_a_lab_that_cannot_be_furnished_says_why(tmp_path: Path) -> None:
     done = program(
         tmp_path,
         """
-        async def furnish(lab):
+        async def furnish(lab, stack):
             raise EnvironmentUnfit("no such thing", "type this")
         try:
             session.up("open", furnish)
@@ -113,12 +116,87 @@ def test_a_lab_that_cannot_be_furnished_says_why(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("no such thing type this None\n", "")
 
 
+def test_a_lab_that_breaks_while_it_comes_up_says_its_last_word(tmp_path: Path) -> None:
+    """What nobody expected is in the log, and its last line is told."""
+    done = program(
+        tmp_path,
+        """
+        async def furnish(lab, stack):
+            raise RuntimeError("quite unexpected")
+        try:
+            session.up("open", furnish)
+        except EnvironmentUnfit as unfit:
+            print(unfit.missing, session.load())
+        """,
+    )
+    said = "the lab did not come up: RuntimeError: quite unexpected None\n"
+    assert (done.stdout, done.stderr) == (said, "")
+    assert "Traceback" in (tmp_path / "circumtest" / "lab.log").read_text()
+
+
 def test_a_room_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With the rooms that there are."""
     with background(tmp_path):
         done = program(tmp_path, EXECUTE, "kitchen", "true")
         assert "ConfigError: lab: kitchen: no such room" in done.stderr
         assert "client, censor, backbone, services, exit" in done.stderr
+
+
+def test_the_lab_answers_as_long_as_it_is_up(tmp_path: Path) -> None:
+    """Whoever waits on the connection learns of its end; a lab that is down is a ConfigError."""
+    with background(tmp_path):
+        done = program(
+            tmp_path,
+            """
+            with session.connected() as lab:
+                print(control.ask(lab, "well").words, control.ask(lab, "so").words)
+                session.down()
+                print(lab.recv(9))
+            try:
+                with session.connected():
+                    pass
+            except ConfigError as error:
+                print(error)
+            """,
+        )
+        assert done.stdout == (
+            "b'wellwell' b'soso'\nb''\nlab: none is up\n  circumtest lab up POLICY\n"
+        )
+
+
+def test_a_room_sees_files_of_its_own(tmp_path: Path) -> None:
+    """And is told what it is to know, while others see the machine's files."""
+    seen, shown = tmp_path / "seen", tmp_path / "shown"
+    seen.write_text("the machine's")
+    shown.write_text("the lab's")
+    furnish = f"""
+    async def furnish(lab, stack):
+        mounts = {{"client": {{{str(seen)!r}: {str(shown)!r}, "/run/far/off": {str(shown)!r}}}}}
+        return session.Furnished(reply, mounts=mounts, environment={{"TOLD": "yes"}})
+    session.up("open", furnish)
+    """
+    try:
+        assert program(tmp_path, furnish).returncode == 0
+        for room, told in (("client", "the lab'sthe lab'syes\n"), ("exit", "the machine'syes\n")):
+            command = f"cat {seen}; cat /run/far/off 2>/dev/null; echo $TOLD"
+            assert program(tmp_path, EXECUTE, room, "sh", "-c", command).stdout == told
+    finally:
+        program(tmp_path, "session.down()")
+
+
+def test_an_absent_room_says_why(tmp_path: Path) -> None:
+    """It was wanted, and could not be made."""
+    furnish = """
+    async def furnish(lab, stack):
+        return session.Furnished(reply, absent={"inside": "nothing came back"})
+    session.up("open", furnish)
+    """
+    try:
+        assert program(tmp_path, furnish).returncode == 0
+        done = program(tmp_path, EXECUTE, "inside", "true")
+        assert "EnvironmentUnfit: there is no inside: nothing came back" in done.stderr
+    finally:
+        program(tmp_path, "session.down()")
 
 
 def test_a_reused_process_id_is_not_the_lab(tmp_path: Path) -> None:
