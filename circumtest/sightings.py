@@ -12,7 +12,6 @@ import msgspec
 
 from circumtest import store
 from circumtest.appearance import Sighting
-from circumtest.errors import ConfigError
 from circumtest.finding import CONTROL_TUNNELS, HandshakeOutline, Outline
 from circumtest.model import Cell, Role, Transport
 
@@ -113,19 +112,9 @@ def read(folder: Path) -> tuple[list[Sighting], list[str]]:
 
     Raises ConfigError when the file is there and cannot be read; without it nobody watched.
     """
-    file = folder / FILE
-    try:
-        data = file.read_bytes()
-    except FileNotFoundError:
-        return [], []
-    except OSError as error:
-        raise ConfigError(str(file), "", f"cannot be read: {error.strerror}") from None
     found: dict[str, Sighting] = {}
     troubles: list[str] = []
-    for number, text in enumerate(data.split(b"\n"), 1):
-        if not text.strip():
-            continue
-        place = f"{file}, line {number}"
+    for place, text in store.lines(folder / FILE):
         try:
             line = _decode_line(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

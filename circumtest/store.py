@@ -233,28 +233,35 @@ def load(folder: Path) -> Run:
     return run
 
 
+def lines(file: Path) -> list[tuple[str, bytes]]:
+    """The lines of a file that have anything in them, each behind its place in words.
+
+    Without the file there are none.  Raises ConfigError when it cannot be read.
+    """
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(str(file), "", f"cannot be read: {error.strerror}") from None
+    numbered = enumerate(data.split(b"\n"), 1)
+    return [(f"{file}, line {number}", text) for number, text in numbered if text.strip()]
+
+
 def read(folder: Path) -> tuple[list[Trial], list[str]]:
     """Every whole trial in order, doubles left out, and what was wrong with the other lines.
 
     Raises ConfigError when the file is there, is not empty and holds no trial at all.
     """
     file = folder / TRIALS
-    try:
-        data = file.read_bytes()
-    except FileNotFoundError:
-        return [], []
-    except OSError as error:
-        raise ConfigError(str(file), "", f"cannot be read: {error.strerror}") from None
     trials: dict[object, Trial] = {}
     troubles: list[str] = []
-    for number, text in enumerate(data.split(b"\n"), 1):
-        if not text.strip():
-            continue
-        trial = _trial(text, f"{file}, line {number}", troubles)
+    for place, text in lines(file):
+        trial = _trial(text, place, troubles)
         if trial is not None:
             key = (trial.cell, trial.block, trial.arm)
             if key in trials:
-                troubles.append(f"{file}, line {number}: a double; the first one counts")
+                troubles.append(f"{place}: a double; the first one counts")
             trials.setdefault(key, trial)
     if troubles and not trials:
         raise ConfigError(str(file), "", "holds no trial of ours", troubles[0])

@@ -99,8 +99,8 @@ def _calls(profiles: Iterable[str]) -> list[str]:
         "## Calls and other flows without a tunnel, in the simulator",
         "",
         "What is not named succeeds, of all rows: " + ", ".join(f"`{row}`" for row in ROWS) + ".",
-        "The lab agrees where `tests/lab/test_agreement.py` plays them there: of those that die alike",
-        "behind a censor six are played, of others all.",
+        "The lab agrees where `tests/lab/test_agreement.py` plays them there: of those that die",
+        "alike behind a censor six are played, of others all.",
         "",
     ]
     rows = []
