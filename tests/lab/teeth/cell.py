@@ -19,7 +19,7 @@ from circumtest.handshakes.echo import Echo
 from circumtest.handshakes.whatsapp_call import WhatsappCall
 from circumtest.lab.network import conditions
 from circumtest.lab.topology import Lab, lab
-from circumtest.model import Address, Cause, Failure, Invalid, Outcome, Success, Transport
+from circumtest.model import Address, Cause, Failure, Invalid, Level, Outcome, Success, Transport
 from circumtest.path import Path
 from circumtest.play import play
 from circumtest.process import ProcessEnded
@@ -57,14 +57,15 @@ class Fate(NamedTuple):
 async def fate(profile: str, specimen: Specimen) -> Fate:
     """Play a cell in a lab of its own.
 
-    What fails without any rule having acted is tried again, twice: it was a lossy line's doing, the
-    tunnel's own, or this machine's.  Raises Unusable when harness or machine failed each time.
+    What fails without any rule having acted is tried again, twice and with other dice: it was a
+    lossy line's doing, the tunnel's own, or this machine's.  Raises Unusable when harness or
+    machine failed each time.
     """
     before: list[str] = []
     for left in reversed(range(TRIES)):
         try:
             async with asyncio.timeout(BOUND), lab() as place:
-                seen = await _behind(certain(policy(profile)), specimen, place)
+                seen = await _behind(certain(policy(profile)), specimen, place, seed=left)
         except Unusable as error:
             if not left:
                 raise
@@ -84,12 +85,14 @@ def certain(censor: Policy) -> Policy:
     return replace(censor, rules=tuple(replace(rule, chance=1.0) for rule in censor.rules))
 
 
-async def _behind(censor: Policy, specimen: Specimen, place: Lab) -> Fate:
+async def _behind(censor: Policy, specimen: Specimen, place: Lab, seed: int) -> Fate:
+    # Through a proxy a stream is several exchanges, and on a bad line each of them may wait.
+    level = Level.STANDARD if censor.network else Level.QUICK
     async with (
-        enforced(place.censor, censor, SEED) as force,
-        conditions(place, censor.network, SEED) as network,
+        enforced(place.censor, censor, seed) as force,
+        conditions(place, censor.network, seed) as network,
     ):
-        word = await _word(specimen, place)
+        word = await _word(specimen, place, Echo(Transport.TCP, size=PAGE, level=level))
         guilty = frozenset(rule for rule, packets in (await force.hits()).items() if packets)
         _usable(force, network.fault())
         return Fate(word, guilty)
@@ -102,7 +105,7 @@ def _usable(force: Enforced, fault: str | None) -> None:
         raise Unusable(f"the middlebox had no time for {lost} packets")
 
 
-async def _word(specimen: Specimen, place: Lab) -> str:
+async def _word(specimen: Specimen, place: Lab, page: Echo) -> str:
     async with AsyncExitStack() as stack:
         try:
             fields = await stack.enter_async_context(specimen.server().serve(place))
@@ -116,7 +119,7 @@ async def _word(specimen: Specimen, place: Lab) -> str:
             await _proved(specimen, place, path, getattr(tunnel, "patience", PATIENCE))
         except TunnelDown as down:
             return f"down: {down.fault}"
-        return await _used(specimen, place, path)
+        return await _used(specimen, place, path, page)
 
 
 async def _proved(specimen: Specimen, place: Lab, path: Path, patience: float) -> None:
@@ -137,9 +140,9 @@ async def _proved(specimen: Specimen, place: Lab, path: Path, patience: float) -
         await prove(path, exchange(Transport.UDP), patience, stream)
 
 
-async def _used(specimen: Specimen, place: Lab, path: Path) -> str:
+async def _used(specimen: Specimen, place: Lab, path: Path, page: Echo) -> str:
     for transport, use, name in (
-        (Transport.TCP, Echo(Transport.TCP, size=PAGE), "stream"),
+        (Transport.TCP, page, "stream"),
         (Transport.UDP, WhatsappCall(), "call"),
     ):
         if transport in specimen.carries:
