@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import pytest
 from tabulate import tabulate
 
 from circumtest import sandbox
-from circumtest.appearance import Sighting
+from circumtest.appearance import Appearance, Sighting
 from circumtest.model import Cell
 from circumtest.report.appearances import appearances
 from tests.lab.specimens import every
@@ -41,12 +42,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("what nDPI calls them")
         terminalreporter.write_line(_labels(labelled))
     seen = [
-        Sighting(Cell(name, "", "", ""), played=True, appearance=found)
+        Sighting(Cell(name, "", "", ""), played=True, appearance=_appearance(found))
         for name, found in _properties(stats, "appearance")
     ]
     if len(seen) > 1 and (shown := appearances(seen)):
         terminalreporter.section(shown.title)
         terminalreporter.write_line(tabulate(shown.rows, shown.heads, disable_numparse=True))
+
+
+def _appearance(text: str) -> Appearance:
+    """Recorded as text: what comes from another process can be nothing else."""
+    return msgspec.json.decode(text, type=Appearance)
 
 
 def _properties(stats: dict[str, Any], wanted: str) -> list[Any]:

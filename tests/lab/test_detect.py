@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from circumtest.appearance import Appearance
@@ -112,7 +113,7 @@ async def _watched(
 def test_it_looks_like_what_it_is(name: str, record_property: Any) -> None:
     """The label and no later than elsewhere; the first segment; the hello's name and print."""
     row, found = KNOWN[name], seen(SPECIMENS[name])
-    record_property("appearance", (name, found))
+    record_property("appearance", (name, msgspec.json.encode(found).decode()))
 
     assert found.ndpi is not None
     assert (found.ndpi.label, found.ndpi.packet <= row.packet) == (row.label, True)
@@ -127,7 +128,7 @@ def test_it_looks_like_what_it_is(name: str, record_property: Any) -> None:
 def test_the_others_are_measured(name: str, record_property: Any) -> None:
     """Something passes, and it is looked at."""
     found = seen(SPECIMENS[name])
-    record_property("appearance", (name, found))
+    record_property("appearance", (name, msgspec.json.encode(found).decode()))
 
     assert found.ndpi is not None
     assert found.engine.startswith("nDPI 5")
