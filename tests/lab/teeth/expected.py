@@ -1,7 +1,7 @@
 """The teeth table of tunnels: what each named censor does to each of them, as data.
 
 What is not named here works.  A word says how far it came: `down: FAULT`, the tunnel is not up;
-`stream: STAGE CAUSE`, it is up and 16 KiB do not come through; `call: STAGE CAUSE`, that much comes
+`stream: STAGE CAUSE`, it is up and 12 KiB do not come through; `call: STAGE CAUSE`, that much comes
 through and a call does not.  Rules that take a flow by chance are played as if they took all.
 """
 
@@ -70,8 +70,9 @@ STREAM = "stream: connectivity timeout"
 
 Words = tuple[str, ...]
 """What may be seen: more than one where the tunnel's own timing decides how far it comes."""
-COUNTED = (STREAM, HANDSHAKE, NO_DATA)
-"""After so many packets: whether an echo comes first depends on what is said again."""
+COUNTED = (STREAM, "stream: down handshake", HANDSHAKE, NO_DATA)
+"""After so many packets: whether an echo comes first depends on what is said again.  Of a proxy
+each stream shakes hands, and obfs4 pads its own by chance."""
 HURRIED = {"anytls": "stream: connectivity eof_error"}
 """Seen to hang up on a silent server before we did, instead of STREAM."""
 

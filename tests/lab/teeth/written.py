@@ -16,19 +16,19 @@ _HEAD = """\
 {made}
 The censors are described in [policies.md](policies.md).
 What is expected stands in `tests/lab/teeth/expected.py` and `tests/sim/test_teeth.py`.
-CI plays what breaks, and two tunnels that live.
+CI plays what breaks (of a censor that breaks nearly all, one of a family), and two that live.
 
 ## Tunnels, in the lab
 
 Real clients and servers in network namespaces, the real kernel and middlebox between them.
-A tunnel is brought up, carries 16 KiB there and back, and then, where it carries datagrams, a quick
+A tunnel is brought up, carries 12 KiB there and back, and then, where it carries datagrams, a quick
 WhatsApp call.
 
 | word | is |
 |---|---|
 | works | up, and both pass (`works, no UDP`: there is no way for a call's datagrams) |
 | down | it does not come up, or carries nothing |
-| stream | it is up, and the 16 KiB do not come through |
+| stream | it is up, and the 12 KiB do not come through |
 | call | those do, and the call does not |
 
 Rules that take a flow by chance (`gfw-fep-2023`: 26.3 %) are played as if they took all.
@@ -52,7 +52,10 @@ def page(seen: Mapping[Cell, Fate], made: str, wrong: Sequence[str]) -> str:
         parts += [_tunnels(seen, biting), ""]
     if harmless:
         names = ", ".join(f"`{name}`" for name in harmless)
-        parts += [f"Behind these every tunnel works: {names}.", ""]
+        parts += [
+            f"Behind these every tunnel works, but for what no rule did (below): {names}.",
+            "",
+        ]
     parts += _besides(seen)
     parts += ["## Not as expected", "", *(f"- {line}" for line in wrong or ["nothing"]), ""]
     return "\n".join([*parts, *_calls(profiles)])
