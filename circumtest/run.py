@@ -18,7 +18,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from circumtest import punctual, store
+from circumtest import store
 from circumtest.censor.enforce import check
 from circumtest.censor.load import policy
 from circumtest.compare import Blocks, decided, group
@@ -96,7 +96,7 @@ def carry_out(plan: Plan, folder: Path, jobs: int, progress: Progress) -> int:
     trials, _ = store.read(folder)
     done = group(trials)
     try:
-        punctual.run(_fit(plan.outline.policies))
+        asyncio.run(_fit(plan.outline.policies))
     except EnvironmentUnfit as unfit:
         print(f"circumtest: {unfit}", file=sys.stderr)  # noqa: T201
         return UNFIT
@@ -194,7 +194,7 @@ def _worker(
     deposits: Deposits,
 ) -> None:
     try:
-        punctual.run(_play(plan, folder, lanes, done, labs, deposits))
+        asyncio.run(_play(plan, folder, lanes, done, labs, deposits))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except ExceptionGroup as several:

@@ -24,7 +24,7 @@ from typing import NoReturn
 
 import msgspec
 
-from circumtest import punctual, sandbox
+from circumtest import sandbox
 from circumtest.errors import ConfigError, EnvironmentUnfit
 from circumtest.lab import control, enter
 from circumtest.lab.topology import Lab, lab
@@ -247,7 +247,7 @@ def _supervise(
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     code = sandbox.INTERNAL
     try:
-        code = sandbox.run_inside(lambda: punctual.run(_hold(furnish, tell, listener)))
+        code = sandbox.run_inside(lambda: asyncio.run(_hold(furnish, tell, listener)))
     except EnvironmentUnfit as unfit:
         _tell(tell, _Report(missing=unfit.missing, remedy=unfit.remedy))
     except BaseException:  # noqa: BLE001  # nothing above could print it: this is a process's end
