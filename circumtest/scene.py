@@ -277,12 +277,8 @@ def unless_cut_off(record: Record, network: Network, lost: int) -> Record:
 
     `lost` is how many packets the network's emulator had been too slow for when the trial began.
     """
-    if fault := network.fault():
-        return msgspec.structs.replace(record, outcome=Invalid("network-down", detail=fault))
-    if more := network.lost() - lost:
-        detail = f"the network's emulator had no time for {more} packets"
-        return msgspec.structs.replace(record, outcome=Invalid("overloaded", detail=detail))
-    return record
+    more = network.lost() - lost
+    return _unless_broken(record, "network-down", network.fault(), "network's emulator", more)
 
 
 def unless_uncensored(record: Record, censor: Enforced, lost: int) -> Record:
@@ -290,9 +286,15 @@ def unless_uncensored(record: Record, censor: Enforced, lost: int) -> Record:
 
     `lost` is how many packets the middlebox had had no room for when the trial began.
     """
-    if fault := censor.fault():
-        return msgspec.structs.replace(record, outcome=Invalid("censor-down", detail=fault))
-    if more := censor.counters().lost - lost:
-        detail = f"the middlebox had no time for {more} packets"
+    more = censor.counters().lost - lost
+    return _unless_broken(record, "censor-down", censor.fault(), "middlebox", more)
+
+
+def _unless_broken(record: Record, reason: str, fault: str | None, who: str, lost: int) -> Record:
+    """The record; INVALID for `reason` where there is a fault, or where `who` lost packets."""
+    if fault:
+        return msgspec.structs.replace(record, outcome=Invalid(reason, detail=fault))
+    if lost:
+        detail = f"the {who} had no time for {lost} packets"
         return msgspec.structs.replace(record, outcome=Invalid("overloaded", detail=detail))
     return record

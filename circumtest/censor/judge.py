@@ -35,6 +35,8 @@ from circumtest.censor.sight import Sight
 from circumtest.model import Address, Transport
 
 Key = tuple[Transport, Address, Address]
+_Crowd = tuple[str, Prefix]
+"""A client, and a network in which he has flows."""
 
 _NEIGHBOURS = {4: 24, 6: 64}
 """Widths of the network that a server's concurrent flows are counted for."""
@@ -95,7 +97,7 @@ class Censor:
             flow.packets = flow.bytes = 0
         if packet.last:
             for standing in self._rules:
-                standing.ended(flow)
+                standing.ended(packet, flow, now)
         return verdict
 
     def _flow(self, packet: Packet, now: float) -> _Flow:
@@ -114,7 +116,7 @@ class _Standing:
     def __init__(self, rule: Rule, random: Random) -> None:
         self.rule, self._random = rule, random
         self._matched: Memory[Hashable, float] = Memory(rule.hold)
-        self._open: dict[tuple[str, Prefix], Memory[Key, None]] = {}
+        self._crowds: Memory[_Crowd, Memory[Key, None]] = Memory(FLOW_MEMORY)
         self._buckets: Memory[tuple[Key, bool], Bucket] = Memory(FLOW_MEMORY)
         self._dropped = Verdict(passes=False, rule=rule.id)
         for_good = rule.scope is Scope.FLOW and rule.direction is Way.BOTH
@@ -141,9 +143,9 @@ class _Standing:
         looked = 0 < rule.first <= flow.sight.payloads
         return looked or rule.id in flow.spared or rule.id in flow.draws
 
-    def ended(self, flow: _Flow) -> None:
+    def ended(self, packet: Packet, flow: _Flow, now: float) -> None:
         """A flow has ended: it is not one of many at the same time any more."""
-        for flows in self._open.values():
+        if self.rule.concurrent and (flows := self._crowds.get(_crowd_of(packet), now)):
             flows.discard(flow.key)
 
     # -------------------------------------------------------------- whom it concerns
@@ -211,9 +213,9 @@ class _Standing:
 
     def _crowded(self, packet: Packet, flow: _Flow, now: float) -> bool:
         """Whether more such flows of the client to the server's network are open than may be."""
-        server = packet.server
-        near = ip_network(f"{server.host}/{_NEIGHBOURS[server.version]}", strict=False)
-        flows = self._open.setdefault((packet.client.host, near), Memory(FLOW_MEMORY))
+        crowd = _crowd_of(packet)
+        flows = self._crowds.get(crowd, now) or Memory(FLOW_MEMORY)
+        self._crowds.put(crowd, flows, now)
         flows.put(flow.key, None, now)
         return len(flows) > self.rule.concurrent
 
@@ -265,6 +267,15 @@ def _key(scope: Scope, packet: Packet, flow: _Flow) -> Hashable:
     if scope is Scope.TRIPLE:
         return packet.transport, packet.client.host, server
     return server.host if scope is Scope.ADDRESS else flow.key
+
+
+def _crowd_of(packet: Packet) -> _Crowd:
+    return packet.client.host, _network(packet.server.host, packet.server.version)
+
+
+@lru_cache(4096)
+def _network(host: str, version: int) -> Prefix:
+    return ip_network(f"{host}/{_NEIGHBOURS[version]}", strict=False)
 
 
 def _one_of(text: str, patterns: Iterable[str]) -> bool:

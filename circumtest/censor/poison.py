@@ -8,12 +8,9 @@ from ipaddress import ip_address
 import dns.flags
 import dns.message
 import dns.rcode
-import dns.rdatatype
 import dns.rrset
 
-from circumtest.wire.dns import OBJECTIONS, TTL
-
-_TYPES = {4: dns.rdatatype.A, 6: dns.rdatatype.AAAA}
+from circumtest.wire.dns import ADDRESSES, OBJECTIONS, TTL
 
 
 def forged_answer(question: bytes, address: str) -> bytes | None:
@@ -29,7 +26,7 @@ def forged_answer(question: bytes, address: str) -> bytes | None:
         one = asked.question[0]
         if not address:
             answer.set_rcode(dns.rcode.NXDOMAIN)
-        elif one.rdtype == _TYPES[ip_address(address).version]:
+        elif one.rdtype == ADDRESSES[ip_address(address).version]:
             answer.answer.append(dns.rrset.from_text(one.name, TTL, "IN", one.rdtype, address))
         return answer.to_wire()
     except OBJECTIONS:

@@ -3,7 +3,7 @@
 It refuses to be exact where a table has no room: the policy's file says everything.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from circumtest.censor.policy import (
     FLOW_MEMORY,
@@ -110,11 +110,7 @@ def of_conditions(asked: Conditions) -> str:
 
 def _listed(items: Sequence[str], between: str) -> str:
     more = [f"{len(items) - _FEW} more"] if len(items) > _FEW else []
-    return between.join(_all(items[:_FEW], more))
-
-
-def _all(items: Iterable[str], more: Iterable[str]) -> list[str]:
-    return [*items, *more]
+    return between.join([*items[:_FEW], *more])
 
 
 def _ports(low: int, high: int) -> str:

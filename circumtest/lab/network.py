@@ -2,7 +2,7 @@
 
 What is constant is the kernel's netem, where there is one.  Everything that is chance, and a rate,
 is an emulator of our own (`circumtest.lab.emulator`) that asks `circumtest.impair.Impairment`, as
-the simulator does: netem takes no seed before Linux 6.6, and never ours (decision 10).  The MTU is
+the simulator does: netem takes no seed before Linux 6.6, and never ours (decision 11).  The MTU is
 the devices' own.  It refuses to run a network weaker than asked for.
 """
 

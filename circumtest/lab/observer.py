@@ -7,13 +7,12 @@ what goes outside of the tunnel is none of it.  It refuses to interpret what it 
 """
 
 import asyncio
-import contextlib
 import socket
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from circumtest.detect.frames import Flow, frame
+from circumtest.lab.capture import packet_socket, passed
 from circumtest.netns import Netns
 
 LINK = "client"
@@ -25,9 +24,6 @@ MAX_PACKETS = 4000
 PATIENCE = 60.0
 """Seconds after which it goes: the slowest bring-up takes half of them."""
 
-_ETH_P_ALL = 0x0003
-_SO_TIMESTAMPNS = 35
-_SO_RCVBUFFORCE = 33
 _BUFFER = 4 << 20
 _LONGEST = 65535
 _BURST = 64
@@ -54,11 +50,10 @@ class Observer:
             if self._sock is None:
                 return
             try:
-                data, ancillary, _, _ = self._sock.recvmsg(_LONGEST, 64)
+                at, data, _ = passed(self._sock, _LONGEST)
             except BlockingIOError:
                 return
-            seconds, nanoseconds = struct.unpack("=qq", ancillary[0][2][:16])
-            self._keep(seconds + nanoseconds / 1e9, data)
+            self._keep(at / 1e9, data)
 
     def heed(self, heeds: bool) -> None:
         """Whether what happens from now on is the tunnel's doing: what begins then is kept."""
@@ -94,17 +89,7 @@ class Observer:
 @contextmanager
 def observing(netns: Netns, link: str = LINK) -> Iterator[Observer]:
     """Watch a link until the end of the block.  Raises OSError when there is no such link."""
-    sock = netns.socket(socket.AF_PACKET, socket.SOCK_RAW)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        with contextlib.suppress(PermissionError):  # beyond the limit only root may go
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        sock.bind((link, _ETH_P_ALL))
-        observer = Observer(sock)
-    except BaseException:
-        sock.close()
-        raise
+    observer = Observer(packet_socket(netns, _BUFFER, link))
     try:
         yield observer
     finally:

@@ -5,7 +5,6 @@ lab in the background is written by the command, not by the lab.  A file appears
 or not at all.  It refuses to filter, and to write over a file.
 """
 
-import contextlib
 import os
 import select
 import socket
@@ -20,13 +19,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from circumtest.lab import pcapng
+from circumtest.lab.capture import packet_socket, passed
 from circumtest.netns import Netns
 
 LINKS = {"client": "between client and censor", "backbone": "between censor and backbone"}
 """The links of the censor, and where they are."""
 
-_ETH_P_ALL = 0x0003
-_SO_TIMESTAMPNS, _SO_RCVBUFFORCE = 35, 33
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6  # packet(7)
 _PACKET_OUTGOING = 4
 _BUFFER = 32 << 20
@@ -38,12 +36,7 @@ def tapped(netns: Netns) -> socket.socket:
 
     One socket for all links: of two, nobody could tell which packet was first.
     """
-    sock = netns.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
-    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-    with contextlib.suppress(PermissionError):  # beyond the limit only root may go
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-    return sock
+    return packet_socket(netns, _BUFFER)
 
 
 @dataclass(frozen=True)
@@ -87,13 +80,12 @@ class Tap:
             if count is not None and self.packets.total() >= count:
                 break
             try:
-                frame, ancillary, _, source = self._sock.recvmsg(pcapng.SNAPLEN, 64)
+                at, frame, source = passed(self._sock, pcapng.SNAPLEN)
             except (BlockingIOError, InterruptedError):
                 break
             if source[0] not in self._links:
                 continue
-            seconds, nanoseconds = struct.unpack("=qq", ancillary[0][2][:16])
-            at, number = seconds * 10**9 + nanoseconds, self._links.index(source[0])
+            number = self._links.index(source[0])
             outbound = source[2] == _PACKET_OUTGOING
             self._file.write(pcapng.packet(number, at, frame, outbound=outbound))
             self.packets[source[0]] += 1

@@ -18,10 +18,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path as File
 from random import Random
 
-from circumtest import punctual
 from circumtest.handshakes.whatsapp_call import WhatsappCall
 from circumtest.media import RATE
 from circumtest.model import Address, Level, Record, Success, Transport
@@ -30,6 +28,7 @@ from circumtest.path import Conn, Sink
 from circumtest.path.direct import DirectPath
 from circumtest.play import play
 from circumtest.process import daemon
+from tests.bench import punctual
 
 HOSTS = [f"127.0.0.{n}" for n in range(10, 15)]
 CALL = WhatsappCall(level=Level.STANDARD)
@@ -189,8 +188,7 @@ async def main(numbers: list[int]) -> None:
     cores = sorted(os.sched_getaffinity(0))
     near, far = cores[0], cores[-1]
     os.sched_setaffinity(0, {near})
-    file = str(File(__file__).with_name("calls_far.py"))
-    server = [sys.executable, file, str(far), str(CALL.port), *HOSTS]
+    server = [sys.executable, "-m", "tests.bench.calls_far", str(far), str(CALL.port), *HOSTS]
     async with Netns.new("bench") as netns, daemon(netns, server) as running:
         await running.line("ready", 10)
         first = before_others(0, running.pid)

@@ -1,4 +1,4 @@
-"""The far end of many calls, in a process of its own: `calls_far.py CORE HOST PORT...`.
+"""The far end of many calls, in a process of its own: `-m tests.bench.calls_far CORE PORT HOST...`.
 
 The answerer of the handshake on the lab's own sockets, at each of the hosts.  It says "ready" and
 serves until it is killed.
@@ -11,11 +11,11 @@ import socket
 import sys
 from typing import cast
 
-from circumtest import punctual
 from circumtest.handshakes.whatsapp_call import WhatsappCall
 from circumtest.lab.services import Services
 from circumtest.model import Address, Transport
 from circumtest.netns import Netns
+from tests.bench import punctual
 
 
 class Here:

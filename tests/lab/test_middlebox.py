@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from operator import methodcaller
 from pathlib import Path
@@ -45,12 +45,10 @@ from circumtest.netns import Netns
 from circumtest.process import ProcessEnded, run
 from circumtest.run import UNFIT
 from circumtest.scene import unless_uncensored
+from tests.lab.wire import HOSTS, row
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-CLIENT = {4: "192.0.2.2", 6: "2001:db8:1::2"}
-SERVER = {4: "203.0.113.2", 6: "2001:db8:2::2"}
-GATES = {4: ("192.0.2.1", "203.0.113.1"), 6: ("2001:db8:1::1", "2001:db8:2::1")}
-WIDTHS = {4: 24, 6: 64}
+CLIENT, SERVER = ({version: hosts[side] for version, hosts in HOSTS.items()} for side in (0, 1))
 PATIENCE = 5.0
 RUN = """
 import sys
@@ -89,20 +87,15 @@ class Road:
 
 @asynccontextmanager
 async def road() -> AsyncIterator[Road]:
-    """The censor's links are called as the lab's: by them it knows directions."""
-    async with AsyncExitStack() as stack:
-        names = ("client", "censor", "server")
-        client, censor, server = [await stack.enter_async_context(Netns.new(n)) for n in names]
-        for side, (end, link) in enumerate(((client, "client"), (server, "backbone"))):
-            await censor.veth(link, end, "eth0")
-            for version, width in WIDTHS.items():
-                await censor.address(link, f"{GATES[version][side]}/{width}")
-                host = (CLIENT, SERVER)[side][version]
-                await end.address("eth0", f"{host}/{width}")
-                await end.route("default", via=GATES[version][side])
-            for netns, name in ((censor, link), (end, "eth0")):
-                await netns.configure(methodcaller("offloads_off", name))
-        await censor.forward()
+    """A row whose packets are as long as on a wire."""
+    async with row() as (client, censor, server):
+        for netns, name in (
+            (client, "eth0"),
+            (censor, "client"),
+            (censor, "backbone"),
+            (server, "eth0"),
+        ):
+            await netns.configure(methodcaller("offloads_off", name))
         yield Road(client, censor, server)
 
 

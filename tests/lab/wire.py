@@ -99,7 +99,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire() -> AsyncIterator[Wire]:
+async def row() -> AsyncIterator[tuple[Netns, Netns, Netns]]:
     """Three namespaces in a row: 192.0.2.2, the censor, 203.0.113.2, and the same in IPv6.
 
     The censor's links are called as the lab's: by them it knows directions.
@@ -112,13 +112,20 @@ async def wire() -> AsyncIterator[Wire]:
             for version, width in WIDTHS.items():
                 await censor.address(link, f"{GATES[version][side]}/{width}")
                 await end.address("eth0", f"{HOSTS[version][side]}/{width}")
-                if end is server:
-                    await end.address("eth0", f"{NEIGHBOURS[version]}/{width}")
             await censor.up(link)
             await end.up("eth0")
             for version in WIDTHS:
                 await end.route("default", via=GATES[version][side])
         await censor.forward()
+        yield client, censor, server
+
+
+@asynccontextmanager
+async def wire() -> AsyncIterator[Wire]:
+    """A row, whose server has a second address."""
+    async with row() as (client, censor, server):
+        for version, width in WIDTHS.items():
+            await server.address("eth0", f"{NEIGHBOURS[version]}/{width}")
         with Wire(client, censor, server) as it:
             yield it
 

@@ -4,10 +4,10 @@ asyncio's own loop hands on everything that has come before it looks at the cloc
 in hundreds of calls, packets would be sent as late as all those of a turn take to be heard.  Here a
 turn takes a few of them; what waits in the kernel meanwhile is not lost.
 
-It is for a process that only calls.  Where far halves live on the same loop and the core is fully
-used, as in a run's labs, hearing is put off for as long as there is something to say, and trials
-become void: there asyncio's own loop is the fair one.  It refuses to be anything else than
-asyncio's.
+It is for a process that only calls, and no run uses it.  Where far halves live on the same loop and
+the core is fully used, as in a run's labs, hearing is put off for as long as there is something to
+say, and trials become void: there asyncio's own loop is the fair one.  It refuses to be anything
+else than asyncio's.
 """
 
 import asyncio

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from itertools import groupby
 
-from circumtest import punctual
+from tests.bench import punctual
 
 SOCKETS = 40
 TURNS = 30
