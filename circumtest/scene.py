@@ -255,9 +255,10 @@ def _beside(control: Handshake, target: Sequence[Address]) -> tuple[Address, ...
 def unless_overloaded(
     record: Record, transport: Transport = Transport.UDP, trip: float = 0.0
 ) -> Record:
-    """The record; INVALID where a failed call's packets were later than a lab's can be.
+    """The record; INVALID where packets were later than a lab's can be, and it matters.
 
-    A lab has no delay but `trip`, what a round trip may take by the policy's network: HURRIED
+    It does where the call failed, or where sound that came too late spoils what a listener says of
+    it.  A lab has no delay but `trip`, what a round trip may take by the policy's network: HURRIED
     beyond it, it is this machine that has too much to do, and what is lost then was lost to full
     queues of its own programs.  Of a stream that says nothing: there a censor who loses segments
     makes the others late.
@@ -265,7 +266,9 @@ def unless_overloaded(
     if transport is Transport.TCP:
         return record
     trips = [one.rtt for media in record.media for one in (media.up, media.down) if one.rtt]
-    if not isinstance(record.outcome, Failure) or max(trips, default=0.0) <= HURRIED + trip:
+    late = any(way.late for media in record.media for way in (media.up, media.down))
+    matters = isinstance(record.outcome, Failure) or (isinstance(record.outcome, Success) and late)
+    if not matters or max(trips, default=0.0) <= HURRIED + trip:
         return record
     delay = f"with {trip:.2f} s of delay" if trip else "without delay"
     detail = f"a round trip took {max(trips):.2f} s in a lab {delay}"

@@ -99,12 +99,17 @@ class _Station:
     # -------------------------------------------------------------- datagrams
 
     def _receive(self, sock: socket.socket, local: Address) -> None:
-        try:
-            data, source = sock.recvfrom(_LARGEST)
-        except OSError:
-            return
-        flow = Flow(Transport.UDP, local, Address(source[0], source[1]))
-        self._emit(self._answerer.receive(flow, data, self._now()))
+        # All that waits, bounded: many callers share the socket, and one packet a turn of a busy
+        # loop would let them wait for each other, a second and more after a while.
+        for _ in range(BURST):
+            try:
+                data, source = sock.recvfrom(_LARGEST)
+            except BlockingIOError:
+                break
+            except OSError:
+                continue
+            flow = Flow(Transport.UDP, local, Address(source[0], source[1]))
+            self._emit(self._answerer.receive(flow, data, self._now()))
         self._arm()
 
     # -------------------------------------------------------------- streams

@@ -108,6 +108,14 @@ def test_a_call_that_failed_on_a_machine_with_too_much_to_do_says_nothing() -> N
     assert isinstance(unless_overloaded(record(lossy, 2 * asked), trip=asked).outcome, Invalid)
 
 
+def test_sound_that_a_busy_machine_has_made_late_says_nothing() -> None:
+    """It would be said that the censor, or the tunnel, degrades the call."""
+    spoilt = Direction(50, 50, 0, rtt=4 * HURRIED, late=40, mos=1.0)
+    record = Record(Success(), 3.0, media=(Media(1.6, 50, spoilt, spoilt),))
+    assert isinstance(unless_overloaded(record).outcome, Invalid)
+    assert unless_overloaded(record, trip=4 * HURRIED).outcome == Success()
+
+
 def test_what_was_played_on_links_that_are_gone_says_nothing() -> None:
     """Whatever came of it: without the emulator nothing passes, and that is nobody's censorship."""
 

@@ -1,6 +1,7 @@
 """Answerers at the lab's services, asked from the client through the censor's place."""
 
 import asyncio
+import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -275,3 +276,23 @@ def test_the_lab_leads_nowhere_else() -> None:
             await main(here)
 
     asyncio.run(enter_lab())
+
+
+def test_what_waits_at_a_shared_socket_is_heard_in_one_turn() -> None:
+    """On a busy loop callers would otherwise wait for each other, a packet a turn."""
+    many = 20
+    parrot = Parrot()
+
+    async def scene() -> list[bytes]:
+        async with lab() as it:
+            (at, _) = await it.serve(Chat(parrot, Transport.UDP), "parrot")
+            with it.client.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                for number in range(many):
+                    sock.sendto(b"%d" % number, at)
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                    if parrot.heard:
+                        break
+                return [data for _, data in parrot.heard]
+
+    assert asyncio.run(scene()) == [b"%d" % number for number in range(many)]
