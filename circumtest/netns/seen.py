@@ -53,8 +53,8 @@ def ways_out(route: Any) -> dict[int, str]:
     for version, (family, far) in _FAR.items():
         try:
             (one,) = route.route("get", dst=far, family=family)
-        except NetlinkError:  # no route, or one that refuses
+            if one["type"] == _RTN_UNICAST and (index := one.get_attr("RTA_OIF")):
+                found[version] = socket.if_indextoname(index)
+        except (OSError, NetlinkError):  # no route, one that refuses, or it went just now
             continue
-        if one["type"] == _RTN_UNICAST and (index := one.get_attr("RTA_OIF")):
-            found[version] = socket.if_indextoname(index)
     return found

@@ -18,6 +18,7 @@ from circumtest.model import Address, Transport, TunnelFault
 from circumtest.process import run
 from circumtest.tunnels.wireguard import Wireguard
 from circumtest.wireguard.tunnel import SILENCE
+from tests.lab.exits import inhabitants
 from tests.lab.town import CUT, FAR, ask, everything_passes, fault_of, play, town, until
 
 
@@ -206,11 +207,13 @@ def test_twenty_tunnels_in_a_row_leave_nothing() -> None:
 
     async def scene(place: Lab) -> None:
         async with WireguardGo().serve(place) as fields:
-            before = _processes(), await place.client.links(), _descriptors()
+            before = inhabitants(place.client), await place.client.links(), _descriptors()
             for _ in range(20):
                 async with Wireguard(**fields).up(place.client) as path:
                     assert await ask(path, Transport.UDP, FAR[4]) == (EXIT[4], b"hello")
-            assert (_processes(), await place.client.links(), _descriptors()) == before
+            async with asyncio.timeout(5):
+                await until(lambda: inhabitants(place.client) == before[0])
+            assert (await place.client.links(), _descriptors()) == before[1:]
             assert _uapi_sockets() == 1
 
     play(scene)
@@ -231,10 +234,6 @@ def test_bring_ups_side_by_side_do_not_wait_for_each_other() -> None:
             assert time.monotonic() - begun < 5
 
     play(scene)
-
-
-def _processes() -> set[int]:
-    return {int(file.name) for file in File("/proc").glob("[0-9]*")}
 
 
 def _descriptors() -> int:
