@@ -46,8 +46,10 @@ _PACKAGES = {
     "ocserv": "ocserv",
     "openconnect": "openconnect",
     "openvpn": "openvpn",
+    "pasta": "passt",
     "setpriv": "util-linux",
     "sipp": "sip-tester",
+    "slirp4netns": "slirp4netns",
     "ss-local": "shadowsocks-libev",
     "ss-server": "shadowsocks-libev",
     "ss-v2ray-plugin": "shadowsocks-v2ray-plugin",
@@ -273,11 +275,16 @@ def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
 
 
+def _leash() -> list[str]:
+    """Where no private world ends with us, the kernel ends the daemon when we end."""
+    return [] if sandbox.inside() else [program("setpriv"), "--pdeathsig", "KILL"]
+
+
 def _spawn(
     argv: Sequence[str], output: int, env: Mapping[str, str] | None, pass_fds: Sequence[int]
 ) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [program(argv[0]), *argv[1:]],
+        [*_leash(), program(argv[0]), *argv[1:]],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

@@ -8,6 +8,7 @@ process, namespace, interface or mount is left.  It refuses to know what is run 
 """
 
 import ctypes
+import errno
 import os
 import select
 import signal
@@ -22,11 +23,15 @@ from circumtest.errors import EnvironmentUnfit
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _CLONE_NEWPID, _CLONE_NEWNET = 0x20000000, 0x40000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
-_MS_REC, _MS_PRIVATE = 0x4000, 0x40000
+_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 _PR_SET_PDEATHSIG = 1
 _SI_USER = 0
 
 _MARK = Path("/run/circumtest-world")
+_RUN = Path("/run")
+_KEPT = ("netns", "user", "secrets", "media")
+"""What stays of /run where the network is kept: names of namespaces, and people's own files.  Not
+what resolves names (systemd-resolved, nscd): by their sockets every namespace would ask at home."""
 _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD}
 _LIMITS = (
     ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
@@ -66,8 +71,11 @@ def origin() -> Origin:
     return Origin(int(uid), int(gid))
 
 
-def run_inside(main: Callable[[], int]) -> int:
+def run_inside(main: Callable[[], int], *, home: bool = False) -> int:
     """Run `main` in a private world and return its exit code; when inside already, just run it.
+
+    With `home` the network that it was started in is kept, and of /run the names of namespaces and
+    people's own files.
 
     Ctrl-C reaches `main` as KeyboardInterrupt; an uncaught one gives 130, a signal 128 + its
     number, another exception its traceback and 70.  SIGTERM to this process goes on to `main`;
@@ -88,7 +96,7 @@ def run_inside(main: Callable[[], int]) -> int:
         if (init := os.fork()) == 0:
             os.close(held)
             os.close(told)
-            _be_init(main, who, alive, tell, mask)
+            _be_init(main, who, alive, tell, mask, home=home)
         os.close(alive)
         os.close(tell)
         with os.fdopen(told) as words:
@@ -100,6 +108,31 @@ def run_inside(main: Callable[[], int]) -> int:
     if trouble:
         raise _unfit(trouble)
     return code
+
+
+def refusal(*, home: bool = False) -> EnvironmentUnfit | None:
+    """Why this machine would not allow `run_inside`, None when it does: tried by a child.
+
+    Call it from a process with one thread, before anything else.
+    """
+    if inside():
+        return None
+    sys.stdout.flush()
+    sys.stderr.flush()
+    told, tell = os.pipe()
+    if (child := os.fork()) == 0:
+        code = 0
+        try:
+            run_inside(lambda: 0, home=home)
+        except EnvironmentUnfit as error:
+            os.write(tell, f"{error.missing}\0{error.remedy}".encode())
+            code = 1
+        os._exit(code)
+    os.close(tell)
+    with os.fdopen(told) as words:
+        said = words.read()
+    os.waitpid(child, 0)
+    return EnvironmentUnfit(*said.split("\0")) if said else None
 
 
 def run_command(argv: Sequence[str]) -> int:
@@ -169,14 +202,14 @@ def _reap(child: int) -> int | None:
 
 
 def _be_init(
-    main: Callable[[], int], who: Origin, alive: int, tell: int, mask: Iterable[int]
+    main: Callable[[], int], who: Origin, alive: int, tell: int, mask: Iterable[int], *, home: bool
 ) -> NoReturn:
     """Build the world, start the harness, reap; `tell` gets what went wrong while building."""
     try:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if select.select([alive], [], [], 0)[0]:  # the supervisor died before the line above
             os._exit(INTERNAL)
-        _build(who)
+        _build(who, home=home)
     except OSError as error:
         os.write(tell, str(error).encode())
         os._exit(INTERNAL)
@@ -189,14 +222,28 @@ def _be_init(
     os._exit(_watch(harness))
 
 
-def _build(who: Origin) -> None:
-    _check(_libc.unshare(_CLONE_NEWNS | _CLONE_NEWNET), "unshare")
+def _build(who: Origin, *, home: bool) -> None:
+    _check(_libc.unshare(_CLONE_NEWNS | (0 if home else _CLONE_NEWNET)), "unshare")
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
-    _mount("tmpfs", "/run", "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=0755")
+    kept = {name: _open(_RUN / name) for name in _KEPT} if home else {}
+    _mount("tmpfs", str(_RUN), "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=0755")
+    for name, held in kept.items():
+        if held >= 0:
+            (_RUN / name).mkdir()
+            _mount(f"/proc/self/fd/{held}", str(_RUN / name), None, _MS_BIND | _MS_REC)
+            os.close(held)
     _MARK.write_text(f"{who.uid} {who.gid}")
     # Refused where parts of /proc are masked (containers): then the old one serves, and only
     # /proc/self is missing.
     _libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
+
+
+def _open(place: Path) -> int:
+    """A descriptor of a directory, -1 when there is none."""
+    try:
+        return os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return -1
 
 
 def _be_harness(main: Callable[[], int]) -> NoReturn:
@@ -233,6 +280,10 @@ def _unfit(trouble: str) -> EnvironmentUnfit:
                 f"user namespaces are not allowed here ({place.replace('/', '.')} = {bad})",
                 f"as root: sysctl -w {setting}",
             )
+    if trouble.startswith(os.strerror(errno.ENOSPC)):
+        return EnvironmentUnfit(
+            "no more user namespaces are allowed here", "as root: sysctl -w " + _LIMITS[-1][2]
+        )
     return EnvironmentUnfit(
         f"namespaces are not allowed here: {trouble}",
         "run as root; in a container, with --privileged (or --cap-add SYS_ADMIN, NET_ADMIN"

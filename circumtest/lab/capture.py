@@ -6,19 +6,16 @@ It refuses to filter.
 """
 
 import asyncio
-import contextlib
 import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from circumtest.netns import Netns
+from circumtest.netns.packets import packet_socket, passed
 
-_ETH_P_ALL = 0x0003
-_SO_TIMESTAMPNS = 35
-_SO_RCVBUFFORCE = 33
 _NANO = 10**9
 _BUFFER = 8 << 20
 _SNAPLEN = 65535
@@ -26,44 +23,6 @@ _ETHERNET = 1
 _BURST = 64
 # magic, version 2.4, zone, accuracy, longest packet, link type (pcap-savefile(5))
 _HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, _SNAPLEN, _ETHERNET)
-
-
-class Passed(NamedTuple):
-    """What a packet socket gave: nanoseconds since the Unix epoch by the kernel's clock, the frame,
-    and where it came from (packet(7))."""
-
-    at: int
-    frame: bytes
-    source: tuple[Any, ...]
-
-
-def packet_socket(netns: Netns, buffer: int, link: str = "") -> socket.socket:
-    """A socket that gets every packet of a link, or of all links, of `netns`, with its time.
-
-    `buffer` bytes may wait in it, fewer where the system's limit is lower and the user an ordinary
-    one.  Raises OSError when there is no such link.
-    """
-    # Without a protocol it hears nothing before it is bound: never another link's packets.
-    protocol = 0 if link else socket.htons(_ETH_P_ALL)
-    sock = netns.socket(socket.AF_PACKET, socket.SOCK_RAW, protocol)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        with contextlib.suppress(PermissionError):  # beyond the limit only root may go
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
-        if link:
-            sock.bind((link, _ETH_P_ALL))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def passed(sock: socket.socket, longest: int) -> Passed:
-    """The next packet, `longest` bytes of it at most.  Raises BlockingIOError when none waits."""
-    frame, ancillary, _, source = sock.recvmsg(longest, 64)
-    seconds, nanoseconds = struct.unpack("=qq", ancillary[0][2][:16])
-    return Passed(seconds * _NANO + nanoseconds, frame, source)
 
 
 class Capture:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from circumtest.detect.frames import Flow, frame
-from circumtest.lab.capture import packet_socket, passed
 from circumtest.netns import Netns
+from circumtest.netns.packets import packet_socket, passed
 
 LINK = "client"
 """The censor's link on which the tunnel's packets still come from the client."""

@@ -8,7 +8,6 @@ or not at all.  It refuses to filter, and to write over a file.
 import os
 import select
 import socket
-import struct
 import tempfile
 import time
 from collections import Counter
@@ -19,14 +18,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from circumtest.lab import pcapng
-from circumtest.lab.capture import packet_socket, passed
 from circumtest.netns import Netns
+from circumtest.netns.packets import OUTGOING, lost, packet_socket, passed
 
 LINKS = {"client": "between client and censor", "backbone": "between censor and backbone"}
 """The links of the censor, and where they are."""
 
-_SOL_PACKET, _PACKET_STATISTICS = 263, 6  # packet(7)
-_PACKET_OUTGOING = 4
 _BUFFER = 32 << 20
 _BURST = 256
 
@@ -86,14 +83,13 @@ class Tap:
             if source[0] not in self._links:
                 continue
             number = self._links.index(source[0])
-            outbound = source[2] == _PACKET_OUTGOING
+            outbound = source[2] == OUTGOING
             self._file.write(pcapng.packet(number, at, frame, outbound=outbound))
             self.packets[source[0]] += 1
         self._file.flush()
 
     def _finish(self) -> None:
-        told = self._sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
-        _, self.lost = struct.unpack("=II", told)
+        self.lost = lost(self._sock)
         for number, link in enumerate(self._links):
             received = self.packets[link]
             self._file.write(pcapng.statistics(number, time.time_ns(), received, self.lost))

@@ -43,7 +43,10 @@ _Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
 class Netns:
-    """A namespace, its descriptor and its thread.  Made by `new`, or by `enter` of another's."""
+    """A namespace, its descriptor and its thread.  Made by `new`, `here`, or `enter` of another's.
+
+    `fd` is -1 where a namespace that is not ours cannot be held on to.
+    """
 
     def __init__(self, name: str, go: Callable[[], int], *, own: bool) -> None:
         self.name = name
@@ -80,6 +83,18 @@ class Netns:
         when this process may not enter it.
         """
         async with cls(name, lambda: _enter(file), own=False)._lived_in() as netns:
+            yield netns
+
+    @classmethod
+    @asynccontextmanager
+    async def here(cls, name: str) -> AsyncIterator["Netns"]:
+        """The namespace that the calling thread is in now: its own thread stays there.
+
+        Wherever the caller moves afterwards.  Nothing in it is changed, and on exit nothing of it
+        but our own thread and descriptor goes.
+        """
+        # A thread is born where the one that starts it is: nothing has to be entered.
+        async with cls(name, _held, own=False)._lived_in() as netns:
             yield netns
 
     @asynccontextmanager
@@ -238,6 +253,14 @@ class Netns:
         """By IP version (4, 6) the device by which packets leave for far away; likewise quick."""
         return self.call(lambda: netlink().ways_out())
 
+    def way_to(self, host: str) -> str | None:
+        """The device by which a packet to one address leaves, None without a route; quick."""
+        return self.call(lambda: netlink().way_to(host))
+
+    def ways_below(self) -> dict[int, str]:
+        """By IP version the device by which a VPN that is on sends its own packets."""
+        return self.call(lambda: netlink().ways_below())
+
     # -------------------------------------------------------------- WireGuard in the kernel
 
     async def wireguard(self, name: str, kind: str = "wireguard") -> None:
@@ -321,6 +344,16 @@ def _descriptor() -> int:
         fd = fcntl.ioctl(any_socket, _SIOCGSKNS)
     os.set_inheritable(fd, False)
     return fd
+
+
+def _held() -> int:
+    """A descriptor of the namespace that this thread is in, ours or not; -1 when there is none."""
+    try:
+        return _descriptor()
+    except PermissionError:  # SIOCGSKNS is for who rules the namespace
+        with suppress(OSError):
+            return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        return -1
 
 
 def _kill_inhabitants(fd: int) -> None:

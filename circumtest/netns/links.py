@@ -235,6 +235,14 @@ class Links:
         """By IP version the device by which packets leave for far away."""
         return seen.ways_out(self._route)
 
+    def way_to(self, host: str) -> str | None:
+        """The device by which a packet to one address would leave."""
+        return seen.way_to(self._route, host)
+
+    def ways_below(self) -> dict[int, str]:
+        """By IP version the device below whatever tunnel leads out."""
+        return seen.ways_below(self._route)
+
     def offloads_off(self, link: str) -> None:
         """One packet in is one packet out, with real checksums: what a censor would see."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:

@@ -4,7 +4,7 @@ This file holds only the protocols.  It refuses to know sockets, proxies or name
 kind of path is a file beside it.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from circumtest.errors import TunnelDown
 from circumtest.model import Address, Cause, Transport, TunnelFault
@@ -21,6 +21,18 @@ class Conn(Protocol):
 
     def send(self, data: bytes, remote: Address) -> None: ...
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Unfragmented(Protocol):
+    """A channel whose datagrams can be kept whole: one that is too large is lost, and not cut.
+
+    `refused` tells whether this host itself did not take the last one, as larger than its device.
+    """
+
+    def whole(self) -> None: ...
+    @property
+    def refused(self) -> bool: ...
 
 
 class Path(Protocol):

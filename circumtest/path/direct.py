@@ -29,6 +29,12 @@ BACKLOG = 1 << 20
 
 _LARGEST = 65536
 _IP_RECVERR, _IPV6_RECVERR = 11, 25
+# linux/in.h and in6.h: DF is set, and what the kernel remembers of a path's MTU is not heeded.
+_PROBE = 3
+_MTU_DISCOVER = {
+    socket.AF_INET: (socket.IPPROTO_IP, 10, _PROBE),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 23, _PROBE),
+}
 _RECVERR = {
     socket.AF_INET: (socket.IPPROTO_IP, _IP_RECVERR),
     socket.AF_INET6: (socket.IPPROTO_IPV6, _IPV6_RECVERR),
@@ -124,10 +130,11 @@ def adopt_tcp(sock: socket.socket, sink: Sink, remote: Address) -> "TcpConn":
 class UdpConn:
     """An unconnected UDP socket with its error queue."""
 
-    __slots__ = ("_loop", "_sink", "_sock")
+    __slots__ = ("_loop", "_sink", "_sock", "refused")
 
     def __init__(self, sock: socket.socket, sink: Sink) -> None:
         self._sock, self._sink = sock, sink
+        self.refused = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._readable)
 
@@ -136,10 +143,18 @@ class UdpConn:
         """The address and port that the socket is bound to."""
         return Address(*self._sock.getsockname()[:2])
 
+    def whole(self) -> None:
+        """From now on no datagram leaves in fragments: one that is too large for the way is lost.
+
+        It sets DF, as who looks for a path's MTU does (RFC 4821).
+        """
+        self._sock.setsockopt(*_MTU_DISCOVER[self._sock.family])
+
     def send(self, data: bytes, remote: Address) -> None:
         """Send a datagram.  One that the socket or this host's own MTU does not take is lost."""
         # A socket tells the error of an earlier packet instead of sending the next one: once told,
         # it is in the error queue as well, and this packet still has to go.
+        self.refused = False
         for _ in range(2):
             try:
                 self._sock.sendto(data, remote)
@@ -149,6 +164,7 @@ class UdpConn:
             except OSError as error:
                 trouble = error
                 self._drain_errors()
+        self.refused = trouble.errno == errno.EMSGSIZE
         if (cause := cause_of_errno(trouble.errno or 0)) is not None:
             self._sink(cause, remote)
 

@@ -5,17 +5,13 @@ is resolved.  In the lab there is no resolver, and a name costs the patience of 
 """
 
 import asyncio
-import ctypes
 import ipaddress
-import os
 import socket
 import threading
 from concurrent.futures import Future
 
 from circumtest.model import Address
 from circumtest.netns import Netns
-
-_CLONE_NEWNET = 0x40000000
 
 
 async def resolve(underlay: Netns, host: str, port: int, timeout: float) -> Address:
@@ -29,27 +25,21 @@ async def resolve(underlay: Netns, host: str, port: int, timeout: float) -> Addr
         pass
     answer: Future[str] = Future()
     # A look-up cannot be interrupted, so it gets a thread to be left behind: on the namespace's own
-    # it would hold up every socket there.
-    args = os.dup(underlay.fd), host, answer
-    threading.Thread(target=_look_up, args=args, name=f"resolve {host}", daemon=True).start()
+    # it would hold up every socket there.  Started by that one it is born in the namespace, which
+    # an ordinary user may not be allowed to enter.
+    looking = threading.Thread(
+        target=_look_up, args=(host, answer), name=f"resolve {host}", daemon=True
+    )
+    await underlay.acall(looking.start)
     async with asyncio.timeout(timeout):
         return Address(await asyncio.wrap_future(answer), port)
 
 
-def _look_up(netns: int, host: str, answer: "Future[str]") -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
+def _look_up(host: str, answer: "Future[str]") -> None:
     answer.set_running_or_notify_cancel()
     try:
-        _check(libc.setns(netns, _CLONE_NEWNET))
         found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     except OSError as error:
         answer.set_exception(error)
     else:
         answer.set_result(str(found[0][4][0]))
-    finally:
-        os.close(netns)
-
-
-def _check(result: int) -> None:
-    if result != 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -272,10 +272,11 @@ def test_a_device_is_told_as_it_is_now() -> None:
             assert here.device("cable") is None
             await here.veth("cable", there, "cable")
             await here.mtu("cable", 1300)
-            assert here.device("cable") == Device("cable", True, 1300, ())
+            assert here.device("cable") == Device("cable", True, 1300, (), "veth")
             await here.address("cable", "192.0.2.1/24")
             await here.address("cable", "2001:db8::1/64")
-            assert here.device("cable") == Device("cable", True, 1300, ("192.0.2.1", "2001:db8::1"))
+            both = ("192.0.2.1", "2001:db8::1")
+            assert here.device("cable") == Device("cable", True, 1300, both, "veth")
             await here.configure(lambda links: links.delete("cable"))
             assert here.device("cable") is None
 
@@ -299,6 +300,36 @@ def test_the_way_out_is_what_the_kernel_would_take() -> None:
             assert here.ways_out() == {4: "cable", 6: "cable"}
             await run(here, ["ip", "route", "add", "unreachable", "203.0.113.0/24"])
             assert here.ways_out() == {6: "cable"}
+
+    asyncio.run(main())
+
+
+def test_below_a_tunnel_that_leads_out_is_the_device_that_leads_its_own_packets() -> None:
+    """Whatever form its routes have; of two devices that of the better route; none when down."""
+
+    async def main() -> None:
+        async with Netns.new("here") as here, Netns.new("there") as there:
+            for name in ("wifi", "cable"):
+                await here.veth(name, there, name)
+            await here.address("wifi", "192.0.2.1/24")
+            await here.address("cable", "198.51.100.1/24")
+            await run(here, ["ip", "tuntap", "add", "wg0", "mode", "tun"])
+            await here.up("wg0")
+            for half in ("0.0.0.0/1", "128.0.0.0/1"):
+                await here.route(half, dev="wg0")
+            await run(here, ["ip", "route", "add", "default", "dev", "wg0", "table", "77"])
+            assert (here.ways_out(), here.ways_below()) == ({4: "wg0"}, {})
+            for metric, way in (("600", "192.0.2.2 dev wifi"), ("100", "198.51.100.2 dev cable")):
+                await run(
+                    here,
+                    ["ip", "route", "add", "default", "via", *way.split(), "metric", metric],
+                )
+            assert here.ways_below() == {4: "cable"}
+            await run(here, ["ip", "link", "set", "cable", "down"])
+            assert (here.ways_out(), here.ways_below()) == ({4: "wg0"}, {4: "wifi"})
+            tunnel = here.device("wg0")
+            assert tunnel is not None
+            assert tunnel.leads_through_a_tunnel
 
     asyncio.run(main())
 

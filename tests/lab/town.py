@@ -73,9 +73,11 @@ def _answer(sock: socket.socket, make: Callable[[bytes, str], bytes]) -> None:
 async def _accept(listener: socket.socket, serve: _Serve) -> None:
     async def one(sock: socket.socket, source: str) -> None:
         reader, writer = await asyncio.open_connection(sock=sock)
-        with suppress(OSError, asyncio.IncompleteReadError):
-            await serve(reader, writer, source)
-        writer.close()
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                await serve(reader, writer, source)
+        finally:
+            writer.close()
 
     # In a group: one that never says a word (a probe, a cut) must not hold up those behind it.
     async with asyncio.TaskGroup() as group:
