@@ -74,6 +74,19 @@ def shown_key(der: bytes) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
+def names(der: bytes, name: str) -> bool:
+    """Whether a certificate (DER) says that it is for the host `name` (RFC 6125 6.4.3: `*.` stands
+    for one label); False for what is no certificate."""
+    try:
+        extensions = x509.load_der_x509_certificate(der).extensions
+        shown = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return False
+    name = name.lower()
+    wild = "*." + name.partition(".")[2]
+    return any(one.lower() in (name, wild) for one in shown.get_values_for_type(x509.DNSName))
+
+
 @lru_cache(maxsize=64)
 def _key(secret: str) -> ec.EllipticCurvePrivateKey:
     number = int.from_bytes(_digest(secret, b"key")) % (_ORDER - 1) + 1

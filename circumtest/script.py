@@ -261,6 +261,22 @@ class Relayed(Protocol):
     def callee(self) -> Answerer: ...
 
 
+@runtime_checkable
+class Public(Protocol):
+    """A handshake whose real service answers strangers: the rungs that go without an account.
+
+    `reached` are the stages that `reach` enters, in order; it ends in success where the last of
+    them passes.  It sends what the application's client would send until then, and no more.
+    """
+
+    @property
+    def reached(self) -> tuple[Stage, ...]: ...
+
+    def reach(self, target: Sequence[Address], rng: Random) -> Script[None]:
+        """The caller's half as far as that; `target` has one address or more, and no callee."""
+        ...
+
+
 def hosts(handshake: Handshake) -> int:
     """How many addresses its target has."""
     return handshake.listen.hosts + (isinstance(handshake, Relayed))

@@ -33,16 +33,23 @@ class TlsStream:
     """The caller's half on a connected stream: like a `Stream`, but for what the network sees.
 
     With a `secret` the far half must show the key that it gives, whatever name its certificate has;
-    without one its certificate must be for `name` and end at a root of this system.
+    without one its certificate must be for `name` and end at a root of this system.  `rootless`
+    asks for the name alone, for a service whose root is its own: anybody can call himself so.
     """
 
     def __init__(
-        self, stream: Stream, *, name: str, secret: str = "", alpn: Sequence[str] = ()
+        self,
+        stream: Stream,
+        *,
+        name: str,
+        secret: str = "",
+        alpn: Sequence[str] = (),
+        rootless: bool = False,
     ) -> None:
         self.channel = stream.channel
-        self._stream, self._secret = stream, secret
+        self._stream, self._secret, self._name = stream, secret, name if rootless else ""
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        context = _client(pinned=bool(secret), alpn=tuple(alpn))
+        context = _client(pinned=bool(secret) or rootless, alpn=tuple(alpn))
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=name)
         self._buffer = bytearray()
 
@@ -128,10 +135,13 @@ class TlsStream:
             yield from self._stream.send(data)
 
     def _check(self) -> None:
+        certificate = self._tls.getpeercert(binary_form=True) or b""
+        if self._name and not self._secret and not identity.names(certificate, self._name):
+            raise HandshakeFailed(Cause.WRONG_IDENTITY, f"it does not call itself {self._name}")
         if not self._secret:
             return  # OpenSSL has checked name and roots
         try:
-            shown = identity.shown_key(self._tls.getpeercert(binary_form=True) or b"")
+            shown = identity.shown_key(certificate)
         except (ValueError, TypeError):
             shown = b""
         if shown != identity.public_key(self._secret):

@@ -7,7 +7,7 @@ around sound since.
 """
 
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Annotated, ClassVar
@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from circumtest import calls
-from circumtest.calls import Calls, Leg, converse, derive
+from circumtest.calls import Call, Calls, Leg, Numbers, converse, derive
 from circumtest.errors import HandshakeFailed
 from circumtest.ladders import PACES, exchange, steady
 from circumtest.media import Beat, Heard
@@ -33,7 +33,7 @@ from circumtest.script import (
     note,
     open_udp,
 )
-from circumtest.wire import discord
+from circumtest.wire import discord, rtp
 from circumtest.wire.rtp import Frame
 
 REPEAT = 1.0
@@ -52,6 +52,8 @@ class DiscordVoice:
     port: Annotated[int, Meta(ge=1, le=65535)] = 50004
     level: Level = Level.QUICK
     secret: str = "circumtest lab"
+    handoff: bool = False
+    """Set up in the tunnel, continued outside of it: in the inside arm only."""
 
     stages: ClassVar[tuple[Stage, ...]] = (
         Stage.BINDING,
@@ -76,6 +78,17 @@ class DiscordVoice:
 
     def script(self, target: Sequence[Address], rng: Random) -> Script[None]:
         """Discovery says which address was seen; the first keep-alive's answer opens the sound."""
+        return self._call(target, rng, None)
+
+    def moved(
+        self, target: Sequence[Address], rng: Random, cross: Callable[[], None]
+    ) -> Script[None]:
+        """The same; sound and keep-alives leave from a new channel, without another discovery."""
+        return self._call(target, rng, cross)
+
+    def _call(
+        self, target: Sequence[Address], rng: Random, cross: Callable[[], None] | None
+    ) -> Script[None]:
         pace = PACES[self.level]
         offsets = steady(REPEAT, pace.patience)
         yield from enter(Stage.BINDING)
@@ -85,11 +98,14 @@ class DiscordVoice:
         yield from note(seen)
         yield from enter(Stage.CONNECTIVITY)
         yield from exchange(caller.keep_alive, caller.kept, offsets, pace.patience)
+        if cross is not None:
+            cross()
+            caller.move(Straight((yield from open_udp(target[0])), target[0]))
         beats = (Beat(KEEP_ALIVE_EVERY, caller.keep_alive),)
         yield from converse(caller.leg, seconds=pace.media, beats=beats)
 
     def answerer(self) -> Answerer:
-        return VoiceServer(self.secret)
+        return VoiceServer(self.secret, follows=self.handoff)
 
 
 def _tail(secret: str, ssrc: int) -> int:
@@ -118,6 +134,13 @@ class _Caller:
             return calls.unseal(data, down)
 
         self.leg = Leg(pipe, pack, unpack)
+        self._sound = pack, unpack
+
+    def move(self, pipe: Straight) -> None:
+        """Go on by another way: its sound is numbered anew."""
+        self._pipe = pipe
+        self.leg = Leg(pipe, *self._sound)
+        self.leg.numbers = Numbers(anew=True)
 
     def discover(self) -> Iterable[Send]:
         yield self._pipe.encode(discord.ask(self._ssrc, _tail(self._secret, self._ssrc)))
@@ -153,12 +176,14 @@ class VoiceServer:
 
     An SSRC belongs to the host that used it first, so that nobody has sound sent elsewhere by
     repeating what he saw; to guess a tail for another address costs more bytes than it would move.
+    Where it `follows`, sound of a caller that comes from another address is answered there, as
+    users report of the real one.
     """
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
+    def __init__(self, secret: str, *, follows: bool = False) -> None:
+        self._secret, self._follows = secret, follows
         self._calls = Calls()
-        self._holders: dict[bytes, str] = {}
+        self._holders: dict[bytes, Flow] = {}
 
     def receive(self, flow: Flow, data: bytes, now: float) -> Iterable[Emit]:
         if len(data) == discord.SIZE:
@@ -183,12 +208,13 @@ class VoiceServer:
             ssrc, tail = discord.parse_ask(data)
         except ValueError:
             return ()
-        name, host = ssrc.to_bytes(4), flow.remote.host
-        if tail != _tail(self._secret, ssrc) or self._holders.get(name, host) != host:
+        name = ssrc.to_bytes(4)
+        holder = self._holders.get(name, flow).remote.host
+        if tail != _tail(self._secret, ssrc) or holder != flow.remote.host:
             return ()
         if len(self._holders) >= MAX_HOLDERS and name not in self._holders:
             del self._holders[next(iter(self._holders))]
-        self._holders[name] = host
+        self._holders[name] = flow
         self._calls.admit(flow, name)
         return (Emit(flow, discord.answer(ssrc, *flow.remote)),)
 
@@ -204,10 +230,27 @@ class VoiceServer:
         return (Emit(flow, data),)
 
     def _hear(self, flow: Flow, data: bytes, now: float) -> None:
-        if (call := self._calls.get(flow)) is None:
+        call = self._calls.get(flow)
+        if call is None:
+            call = self._followed(flow, data) if self._follows else None
+        if call is None:
             return
         try:
             heard = calls.unseal(data, derive(self._secret, "up", call.id))
         except ValueError:
             return
         self._calls.hear(call, heard, now)
+
+    def _followed(self, flow: Flow, data: bytes) -> Call | None:
+        """The call whose sound this is, moved to where it came from; None where it is nobody's."""
+        try:
+            name = rtp.unpack(data)[0].ssrc.to_bytes(4)
+            heard = calls.unseal(data, derive(self._secret, "up", name))
+        except ValueError:
+            return None
+        before = self._holders.get(name)
+        call = self._calls.get(before) if before else None
+        if call is None or call.id != name or not self._calls.move(call, flow, heard):
+            return None
+        self._holders[name] = flow
+        return call

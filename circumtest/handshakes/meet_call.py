@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from circumtest import dtls, ice, identity, srtp
+from circumtest import dtls, ice, identity, srtp, tags
 from circumtest.callee import Callee
 from circumtest.dtls import Shape
 from circumtest.dtls.signatures import fingerprint
@@ -36,6 +36,7 @@ from circumtest.wire import stun
 from circumtest.wire.ice import MEET
 from circumtest.wire.ice import Role as IceRole
 
+PURPOSE = "meet-call"
 FRAGMENT = 26
 """Letters of the relay's user fragment; the caller's has four."""
 FIRST, SENDS = 0.25, 9
@@ -83,7 +84,7 @@ class MeetCall:
         relay = target[0]._replace(port=self.port)
         yield from enter(Stage.BINDING)
         channel = yield from open_udp(relay)
-        probe = _Probe(Straight(channel, relay._replace(port=self.binding)), rng)
+        probe = _Probe(Straight(channel, relay._replace(port=self.binding)), rng, self.secret)
         seen = yield from exchange(probe.ask, probe.answered, doubling(FIRST, SENDS), pace.patience)
         yield from note(seen)
         yield from enter(Stage.CONNECTIVITY)
@@ -102,12 +103,23 @@ class MeetCall:
     def answerer(self) -> Answerer:
         return _Service(self.secret, self.binding)
 
+    def is_ours(self, data: bytes) -> bool:
+        """Whether a first packet is of who knows the secret; checks are the relay's to judge."""
+        try:
+            message = stun.unpack(data)
+        except ValueError:
+            return False
+        return bool(message.attributes) or tags.has_marked_letters(
+            message.tid, self.secret, PURPOSE
+        )
+
 
 class _Probe:
     """One STUN transaction: the same request at every sending."""
 
-    def __init__(self, pipe: Straight, rng: Random) -> None:
-        self._pipe, self._tid = pipe, ice.draw(rng, 12)
+    def __init__(self, pipe: Straight, rng: Random, secret: str) -> None:
+        self._pipe = pipe
+        self._tid = tags.mark_letters(ice.draw(rng, 12), secret, PURPOSE)
 
     def ask(self) -> Iterable[Send]:
         yield self._pipe.encode(stun.pack(stun.Message(stun.BINDING, self._tid)))
@@ -128,6 +140,11 @@ class _Probe:
         return None
 
 
+def _is_bare(data: bytes) -> bool:
+    """A request without attributes: nothing but a Binding, whatever port it comes to."""
+    return len(data) == stun.HEADER and data[:2] == stun.BINDING.to_bytes(2)
+
+
 class _Service:
     """The far half: a STUN server that answers anybody, as the real one does, and the relay."""
 
@@ -136,7 +153,7 @@ class _Service:
         self._relay = Callee(secret, ice=None)
 
     def receive(self, flow: Flow, data: bytes, now: float) -> Iterable[Emit]:
-        if flow.local.port != self._binding:
+        if flow.local.port != self._binding and not _is_bare(data):
             return self._relay.receive(flow, data, now)
         try:
             message = stun.unpack(data)

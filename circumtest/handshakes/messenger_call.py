@@ -41,6 +41,7 @@ class MessengerCall:
         Stage.MEDIA_DOWN,
         Stage.SUSTAIN,
     )
+    reached: ClassVar[tuple[Stage, ...]] = (Stage.ALLOCATE,)
     role: ClassVar[Role] = Role.CALL
     messaging: ClassVar[str] = ""
     app: ClassVar[str] = "messenger-call"
@@ -70,16 +71,28 @@ class MessengerCall:
         pace, (server, callee) = PACES[self.level], target
         yield from enter(Stage.ALLOCATE)
         user = _user(int((yield from now())) + VALID, rng)
-        caller = turn.Caller(Credentials.given(self.secret, user), LIBWEBRTC, rng)
+        credentials = Credentials.given(self.secret, user)
+        caller = turn.Caller(credentials, LIBWEBRTC, rng, name=self.realm, secret=self.secret)
         allocation = yield from turn.allocate(caller, server, pace.patience)
         yield from note(allocation.seen)
         yield from voice.call([allocation], callee, rng, self.secret, LIBWEBRTC, pace)
+
+    def reach(self, target: Sequence[Address], rng: Random) -> Script[None]:
+        """Strangers are answered a 401, whose realm must be Facebook's."""
+        yield from enter(Stage.ALLOCATE)
+        caller = turn.Caller(Credentials.none(), LIBWEBRTC, rng)
+        patience = PACES[self.level].patience
+        yield from turn.stranger(caller, target[0], patience, self.realm)
 
     def answerer(self) -> Answerer:
         return Relay(self.secret, self.realm, self.callee(), TERMS)
 
     def callee(self) -> Answerer:
         return voice.Callee(self.secret)
+
+    def is_ours(self, data: bytes) -> bool | None:
+        """Whether a first packet is of who knows the secret; None for not yet."""
+        return LIBWEBRTC.is_ours(data, self.secret, self.realm)
 
 
 def _user(expiry: int, rng: Random) -> str:

@@ -33,13 +33,17 @@ _PORTS = {Carrier.UDP: 3478, Carrier.TCP: 80, Carrier.TLS: 443}
 
 @dataclass(frozen=True)
 class SignalCall:
-    """Call by a server of signal.org; `port` 0 is 3478 over UDP, 80 over TCP, 443 over TLS."""
+    """Call by a server of signal.org; `port` 0 is 3478 over UDP, 80 over TCP, 443 over TLS.
+
+    `host` is a real server's name, for whom its certificate must be when it is reached over TLS.
+    """
 
     transport: Carrier = Carrier.UDP
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
     callee_port: Annotated[int, Meta(ge=1, le=65535)] = 40100
     level: Level = Level.QUICK
     secret: str = "circumtest lab"
+    host: str = ""
 
     stages: ClassVar[tuple[Stage, ...]] = (
         Stage.ALLOCATE,
@@ -48,6 +52,7 @@ class SignalCall:
         Stage.MEDIA_DOWN,
         Stage.SUSTAIN,
     )
+    reached: ClassVar[tuple[Stage, ...]] = (Stage.ALLOCATE,)
     role: ClassVar[Role] = Role.CALL
     messaging: ClassVar[str] = ""
     app: ClassVar[str] = "signal-call"
@@ -109,6 +114,16 @@ class SignalCall:
         yield from enter(Stage.CONNECTIVITY)
         yield from turn.through([allocation], reach, talk)
 
+    def reach(self, target: Sequence[Address], rng: Random) -> Script[None]:
+        """Strangers are answered a 401.  Any realm will do: the servers are another company's.
+
+        So over UDP and TCP it shows that a TURN server answers, not whose; TLS shows the name.
+        """
+        yield from enter(Stage.ALLOCATE)
+        who, way = Credentials.none(), self.transport
+        caller = turn.Caller(who, LIBWEBRTC, rng, way, self.host)
+        yield from turn.stranger(caller, target[0], PACES[self.level].patience)
+
     def answerer(self) -> Answerer:
         relay = Relay(self.secret, self.realm, self.callee())
         if self.transport is Carrier.TLS:
@@ -117,3 +132,7 @@ class SignalCall:
 
     def callee(self) -> Answerer:
         return Callee(self.secret, dtls=False, sound=SOUND)
+
+    def is_ours(self, data: bytes) -> bool | None:
+        """Whether a first packet is of who knows the secret; None for not yet."""
+        return LIBWEBRTC.is_ours(data, self.secret, self.realm)

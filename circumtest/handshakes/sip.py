@@ -36,7 +36,7 @@ from circumtest.sip.caller import Caller
 from circumtest.sip.line import Datagrams, connect
 from circumtest.sip.server import Server
 from circumtest.sip.sound import Leg
-from circumtest.sip.words import Account, Words
+from circumtest.sip.words import Account, Words, knows
 from circumtest.wire import sdp, sip
 
 SETTLE = 0.75
@@ -177,13 +177,20 @@ class Sip:
 
     def _account(self, remote: Address) -> Account:
         domain = self.domain or sip.host_of(remote.host)
-        return Account(self.user, password(self.secret, self.user), self.callee, domain)
+        word = password(self.secret, self.user)
+        return Account(self.user, word, self.callee, domain, self.secret)
 
     def answerer(self) -> Answerer:
         server = Server(self.secret, self.sound_port)
         if self.transport is Carrier.TLS:
             return TlsAnswerer(server, self.secret, REALM)
         return server
+
+    def is_ours(self, data: bytes) -> bool | None:
+        """Whether it is a message of who knows the secret, None for not yet; sound is looked up."""
+        if data[:1] >= b"\x80":
+            return True
+        return knows(data, self.secret) if len(data) <= sip.MAX_SIZE else False
 
 
 def _offer(place: Address, ssrc: int, rng: Random) -> sdp.Session:

@@ -5,12 +5,13 @@ an application: no attributes, no credentials.  Source: RFC 8489.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
+from circumtest import tags
 from circumtest.errors import HandshakeFailed
 from circumtest.ladders import PACES, doubling, exchange
 from circumtest.model import Address, Cause, Level, Role, Stage, Transport
@@ -28,6 +29,7 @@ from circumtest.script import (
 )
 from circumtest.wire import stun
 
+PURPOSE = "stun-binding"
 RTO = 0.5
 COUNT = 7
 WHOLE = 39.5
@@ -38,12 +40,17 @@ _CREDENTIALS = frozenset({0x0006, 0x0014, 0x0015, 0x001C, 0x001D, 0x001E})
 
 @dataclass(frozen=True)
 class StunBinding:
-    """Ask for the mapped address; `deep` waits as long as the RFC does, 39.5 s."""
+    """Ask for the mapped address; `deep` waits as long as the RFC does, 39.5 s.
+
+    With a `secret` the transaction id shows a mirror that the caller knows it.
+    """
 
     port: Annotated[int, Meta(ge=1, le=65535)] = 3478
     level: Level = Level.QUICK
+    secret: str = field(default="", repr=False)
 
     stages: ClassVar[tuple[Stage, ...]] = (Stage.BINDING,)
+    reached: ClassVar[tuple[Stage, ...]] = stages
     role: ClassVar[Role] = Role.CONTROL
     messaging: ClassVar[str] = ""
     app: ClassVar[str] = "stun"
@@ -63,7 +70,7 @@ class StunBinding:
         yield from enter(Stage.BINDING)
         remote = target[0]
         channel = yield from open_udp(remote)
-        request = stun.Message(stun.BINDING, rng.randbytes(12))
+        request = stun.Message(stun.BINDING, tags.mark(rng.randbytes(12), self.secret, PURPOSE))
 
         def ask() -> Iterable[Send]:
             yield Send(channel, stun.pack(request), remote)
@@ -77,8 +84,19 @@ class StunBinding:
         seen = yield from exchange(ask, answered, doubling(RTO, COUNT), patience)
         yield from note(seen)
 
+    reach = script
+    """Anybody's server answers strangers the whole of it."""
+
     def answerer(self) -> Answerer:
         return StunServer()
+
+    def is_ours(self, data: bytes) -> bool:
+        """Whether a first packet is a request of who knows the secret."""
+        try:
+            request = stun.unpack(data)
+        except ValueError:
+            return False
+        return request.type == stun.BINDING and tags.is_marked(request.tid, self.secret, PURPOSE)
 
 
 def mapped_address(data: bytes, tid: bytes) -> Address | None:

@@ -49,6 +49,7 @@ class TelegramCallTurn:
         Stage.MEDIA_DOWN,
         Stage.SUSTAIN,
     )
+    reached: ClassVar[tuple[Stage, ...]] = (Stage.BINDING, Stage.ALLOCATE)
     role: ClassVar[Role] = Role.CALL
     messaging: ClassVar[str] = "telegram-message"
     app: ClassVar[str] = "telegram-call"
@@ -78,18 +79,38 @@ class TelegramCallTurn:
         pace, servers, callee = PACES[self.level], target[:-1], target[-1]
         yield from enter(Stage.BINDING)
         channel = yield from open_udp(servers[0])
-        seen = yield from turn.binding(channel, servers, LIBWEBRTC, rng, pace.patience)
+        known = (self.secret, self.realm)
+        seen = yield from turn.binding(channel, servers, LIBWEBRTC, rng, pace.patience, known)
         yield from note(seen)
         yield from enter(Stage.ALLOCATE)
         allocations = yield from self._allocate(channel, servers, rng, pace)
         yield from self._call(allocations, callee, rng, pace)
+
+    def reach(self, target: Sequence[Address], rng: Random) -> Script[None]:
+        """Strangers are answered a Binding and a 401, whose realm must be Telegram's.
+
+        The requests are those of a call, at most nine Allocates a server.
+        """
+        patience = PACES[self.level].patience
+        yield from enter(Stage.BINDING)
+        channel = yield from open_udp(target[0])
+        seen = yield from turn.binding(channel, target, LIBWEBRTC, rng, patience)
+        yield from note(seen)
+        yield from enter(Stage.ALLOCATE)
+        caller = turn.Caller(Credentials.none(), LIBWEBRTC, rng)
+        asked = [turn.stranger(caller, one, patience, self.realm, channel) for one in target]
+        yield from turn.together(asked, 0.0)
+
+    def _caller(self, user: str, rng: Random) -> turn.Caller:
+        known = Credentials.given(self.secret, user)
+        return turn.Caller(known, LIBWEBRTC, rng, name=self.realm, secret=self.secret)
 
     def _allocate(
         self, channel: Channel, servers: Sequence[Address], rng: Random, pace: Pace
     ) -> Script[list[Allocation]]:
         """At every server that grants one: the first, and those that are hardly later."""
         user = f"{int((yield from now())) + VALID}:{rng.getrandbits(72):018x}"
-        caller = turn.Caller(Credentials.given(self.secret, user), LIBWEBRTC, rng)
+        caller = self._caller(user, rng)
         asked = [turn.allocate(caller, one, pace.patience, channel) for one in servers]
         return (yield from turn.together(asked, LINGER))
 
@@ -121,3 +142,7 @@ class TelegramCallTurn:
 
     def callee(self) -> Answerer:
         return Callee(self.secret)
+
+    def is_ours(self, data: bytes) -> bool | None:
+        """Whether a first packet is of who knows the secret; None for not yet."""
+        return LIBWEBRTC.is_ours(data, self.secret, self.realm)

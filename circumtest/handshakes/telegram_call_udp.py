@@ -6,14 +6,14 @@ It refuses to speak DTLS: media has the shape of SRTP under keys that were drawn
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import ClassVar
 
 from circumtest.ladders import PACES, exchange, steady
 from circumtest.media import media
 from circumtest.model import Address, Cause, Level, Role, Stage, Transport
-from circumtest.peers import INTERVAL, Pair, draw_tags, legs, pair, reach
+from circumtest.peers import INTERVAL, Leg, Pair, draw_tags, knows, legs, pair, reach
 from circumtest.reflector import UdpReflector
 from circumtest.script import Answerer, Arrival, Listen, Script, Send, enter, note, now, open_udp
 from circumtest.wire import reflector
@@ -28,12 +28,14 @@ class TelegramCallUdp:
 
     Real reflectors listen on 596 to 599.  `natural_tags` draws tags from all bytes; by default 0xff
     is avoided, so that the flow looks as most calls do to a DPI (`circumtest.peers.draw_tags`).
+    With a `secret` tags show a mirror that the caller knows it.
     """
 
     reflectors: int = 3
     port: int = 599
     level: Level = Level.STANDARD
     natural_tags: bool = False
+    secret: str = field(default="", repr=False)
 
     stages: ClassVar[tuple[Stage, ...]] = (
         Stage.BINDING,
@@ -42,6 +44,7 @@ class TelegramCallUdp:
         Stage.MEDIA_DOWN,
         Stage.SUSTAIN,
     )
+    reached: ClassVar[tuple[Stage, ...]] = (Stage.BINDING, Stage.CONNECTIVITY)
     role: ClassVar[Role] = Role.CALL
     messaging: ClassVar[str] = "telegram-message"
     app: ClassVar[str] = "telegram-call"
@@ -62,9 +65,20 @@ class TelegramCallUdp:
         The others are asked on while the peers try to reach each other, so that a reflector which
         answers hellos and forwards nothing does not stand for all.
         """
+        near, far = yield from self._join(target, rng)
+        yield from media(near, far, seconds=PACES[self.level].media)
+
+    def reach(self, target: Sequence[Address], rng: Random) -> Script[None]:
+        """Two peers with drawn tags reach each other, as Telegram's own test tool lets them.
+
+        It stops before sound: real reflectors are not ours to fill.
+        """
+        yield from self._join(target, rng)
+
+    def _join(self, target: Sequence[Address], rng: Random) -> Script[tuple[Leg, Leg]]:
         pace = PACES[self.level]
         yield from enter(Stage.BINDING)
-        tags = draw_tags(rng, natural=self.natural_tags)
+        tags = draw_tags(rng, natural=self.natural_tags, secret=self.secret)
         caller = yield from open_udp(target[0])
         callee = yield from open_udp(target[0])
         ends = pair((caller, callee), tags, target)
@@ -75,11 +89,17 @@ class TelegramCallUdp:
         yield from enter(Stage.CONNECTIVITY)
         until = (yield from now()) + pace.patience
         via = yield from reach(ends, rng, greetings.ready, until, greetings.due, greetings.accept)
-        near, far = legs(ends, via, rng)
-        yield from media(near, far, seconds=pace.media)
+        return legs(ends, via, rng)
 
     def answerer(self) -> Answerer:
         return UdpReflector()
+
+    def is_ours(self, data: bytes) -> bool:
+        """Whether a first packet is a hello of who knows the secret."""
+        try:
+            return knows(reflector.parse_hello(data).tag, self.secret)
+        except ValueError:
+            return False
 
 
 class _Greetings:

@@ -6,11 +6,12 @@ exchange, so it does not prove that the server holds the keys whose fingerprints
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from random import Random
 from typing import ClassVar, Literal
 
+from circumtest import tags
 from circumtest.errors import HandshakeFailed
 from circumtest.ladders import PACES, exchange
 from circumtest.model import Address, Cause, Level, Role, Stage, Transport
@@ -38,6 +39,9 @@ from circumtest.wire.mtproto_transport import (
     usable,
 )
 
+PURPOSE = "telegram-message"
+MAX_QUESTION = 512
+"""Bytes within which a stream must have asked."""
 MAX_FLOWS = 1024
 """Connections an answerer remembers; the oldest is forgotten first."""
 OFFERED = (0xD09D1D85DE64FD85, 0x0BC35F3509F7B7A5)
@@ -51,7 +55,8 @@ class TelegramMessage:
     """Connect, ask for resPQ, and check that it answers this very question.
 
     `transport` is what goes over TCP, `inner` the framing inside obfuscated2, `dc` the number that
-    its header names (2 by default; real clients are seen to leave random bytes there too).
+    its header names (2 by default; real clients are seen to leave random bytes there too).  With a
+    `secret` the nonce shows a mirror that the caller knows it.
     """
 
     transport: Literal["obfuscated2", "abridged", "intermediate", "padded"] = "obfuscated2"
@@ -59,8 +64,10 @@ class TelegramMessage:
     port: int = 443
     dc: int = 2
     level: Level = Level.STANDARD
+    secret: str = field(default="", repr=False)
 
     stages: ClassVar[tuple[Stage, ...]] = (Stage.SIGNALLING,)
+    reached: ClassVar[tuple[Stage, ...]] = stages
     role: ClassVar[Role] = Role.MESSAGING
     messaging: ClassVar[str] = ""
     app: ClassVar[str] = "telegram"
@@ -89,7 +96,9 @@ class TelegramMessage:
         yield from enter(Stage.SIGNALLING)
         until = (yield from now()) + patience
         channel = yield from open_tcp(target[0], patience)
-        client = _Client(self._framing, self._cipher(rng), rng.randbytes(mtproto.NONCE))
+        cipher = self._cipher(rng)
+        nonce = tags.mark(rng.randbytes(mtproto.NONCE), self.secret, PURPOSE)
+        client = _Client(self._framing, cipher, nonce)
         at = yield from now()
         question = client.ask(at, rng)
 
@@ -97,6 +106,9 @@ class TelegramMessage:
             return (Send(channel, question, channel.remote),)
 
         yield from exchange(request, client.accept, (0.0,), until - at)
+
+    reach = script
+    """Strangers get resPQ.  Its fingerprints are public, so whoever knows them can say them."""
 
     def _cipher(self, rng: Random) -> tuple[bytes, Obfuscation | None]:
         """What goes out first, and the keystreams, if any."""
@@ -108,6 +120,19 @@ class TelegramMessage:
 
     def answerer(self) -> Answerer:
         return DataCentre()
+
+    def is_ours(self, data: bytes) -> bool | None:
+        """Whether a stream begins with a question of who knows the secret; None for not yet."""
+        if len(data) > MAX_QUESTION:
+            return False
+        try:
+            payloads = Acceptor().feed(data)
+            if not payloads:
+                return None
+            nonce = mtproto.parse_req_pq_multi(mtproto.parse_message(payloads[0]).body)
+        except ValueError:
+            return False
+        return tags.is_marked(nonce, self.secret, PURPOSE)
 
 
 class _Client:

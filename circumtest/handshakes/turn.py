@@ -103,3 +103,7 @@ class Turn:
 
     def callee(self) -> Answerer:
         return voice.Callee(self.secret)
+
+    def is_ours(self, data: bytes) -> bool | None:
+        """Whether a first packet is of who knows the secret; None for not yet."""
+        return self._dialect.is_ours(data, self.secret, self.realm)

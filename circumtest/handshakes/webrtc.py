@@ -34,6 +34,7 @@ SOUND: sdp.Attributes = (
     ("fmtp", "111 minptime=10;useinbandfec=1"),
 )
 """What is said of the sound: Opus, and the extensions on its packets, as a browser has them."""
+_POST = b"POST "
 OFFER = 1200
 """Bytes of a description, about: what the signalling's first packet has."""
 
@@ -117,6 +118,15 @@ class Webrtc:
 
     def answerer(self) -> Answerer:
         return _Far(self.secret, self.port)
+
+    def is_ours(self, data: bytes) -> bool | None:
+        """Whether the desk, or who is called, may look at it: both know the secret's packets.
+
+        Nobody is told that a call is over who has not begun one in that stream.
+        """
+        if data[:1] < b"A":
+            return True
+        return None if len(data) < len(_POST) else data.startswith(_POST)
 
 
 class _Far:

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from circumtest import warp
+from circumtest.calls import Numbers
 from circumtest.errors import HandshakeFailed
 from circumtest.ladders import PACES, Pace, exchange, steady
 from circumtest.media import Beat, Heard, media
@@ -28,6 +29,7 @@ from circumtest.script import (
     note,
     now,
     open_udp,
+    post,
     send,
 )
 from circumtest.wire import stun, whatsapp
@@ -52,6 +54,8 @@ class WhatsappCall:
     port: Annotated[int, Meta(ge=1, le=65535)] = 3478
     level: Level = Level.QUICK
     secret: str = "circumtest lab"
+    handoff: bool = False
+    """Set up in the tunnel, continued outside of it: in the inside arm only."""
 
     stages: ClassVar[tuple[Stage, ...]] = (
         Stage.ALLOCATE,
@@ -80,6 +84,17 @@ class WhatsappCall:
 
         Whatever becomes of the call, every relay is told 0x0800 once one has answered.
         """
+        return self._call(target, rng, None)
+
+    def moved(
+        self, target: Sequence[Address], rng: Random, cross: Callable[[], None]
+    ) -> Script[None]:
+        """The same; pings and sound leave from a new channel, and nothing of the set-up again."""
+        return self._call(target, rng, cross)
+
+    def _call(
+        self, target: Sequence[Address], rng: Random, cross: Callable[[], None] | None
+    ) -> Script[None]:
         pace = PACES[self.level]
         yield from enter(Stage.ALLOCATE)
         channel = yield from open_udp(target[0])
@@ -88,13 +103,15 @@ class WhatsappCall:
         answered = yield from caller.ask(caller.allocates, offsets, pace.patience)
         yield from note(answered.seen)
         try:
-            yield from self._talk(caller, pace)
+            yield from self._talk(caller, pace, cross)
         except HandshakeFailed:
             yield from caller.hang_up()
             raise
         yield from caller.hang_up()
 
-    def _talk(self, caller: "_Caller", pace: Pace) -> Script[None]:
+    def _talk(
+        self, caller: "_Caller", pace: Pace, cross: Callable[[], None] | None
+    ) -> Script[None]:
         yield from enter(Stage.CONNECTIVITY)
         until = (yield from now()) + pace.patience
         offsets = steady(REPEAT, pace.patience)
@@ -102,11 +119,17 @@ class WhatsappCall:
         leg = caller.leg(answered.relay)
         left = until - (yield from now())
         yield from exchange(leg.ping, leg.ponged, steady(REPEAT, left), left)
+        if cross is not None:
+            cross()
+            leg = caller.moved(answered.relay, (yield from open_udp(answered.relay.address)))
+            # A client pings all through a call: who drops pings ends this one at once.
+            for item in leg.ping():
+                yield from post(item)
         beats = (Beat(PING_EVERY, leg.ping),)
         yield from media(leg, None, seconds=pace.media, beats=beats, early=leg.early)
 
     def answerer(self) -> Answerer:
-        return warp.WarpRelay(self.secret)
+        return warp.WarpRelay(self.secret, follows=self.handoff)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +245,11 @@ class _Caller:
     def leg(self, relay: _Relay) -> "_Leg":
         return _Leg(self, self._channel, relay, self._secret)
 
+    def moved(self, relay: _Relay, channel: Channel) -> "_Leg":
+        """The leg from a new channel, by which everything is sent from now on."""
+        self._channel = channel
+        return _Leg(self, channel, relay, self._secret, anew=True)
+
     def hang_up(self) -> Script[None]:
         for relay in self._relays:
             data = whatsapp.hang_up(self.tid(), relay.token, relay.address, relay.key)
@@ -231,8 +259,11 @@ class _Caller:
 class _Leg:
     """Pings and media with the one relay that carries the call."""
 
-    def __init__(self, caller: _Caller, channel: Channel, relay: _Relay, secret: str) -> None:
+    def __init__(
+        self, caller: _Caller, channel: Channel, relay: _Relay, secret: str, *, anew: bool = False
+    ) -> None:
         self._caller, self._channel, self._relay = caller, channel, relay
+        self._numbers = Numbers(anew=anew)
         self._up = warp.media_key(secret, relay.token, "up")
         self._down = warp.media_key(secret, relay.token, "down")
         self._pings: set[bytes] = set()
@@ -263,10 +294,10 @@ class _Leg:
         return Send(self._channel, data, self._relay.address)
 
     def decode(self, arrival: Arrival) -> Iterable[Heard]:
-        if isinstance(arrival.data, Cause):
+        if isinstance(arrival.data, Cause) or arrival.channel != self._channel:
             return ()
         try:
-            return (warp.unseal(arrival.data, self._down)[1],)
+            return self._numbers.count(warp.unseal(arrival.data, self._down)[1])
         except ValueError:
             return ()
 

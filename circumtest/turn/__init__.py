@@ -5,7 +5,7 @@ peer.  How an application's client speaks is a value, a `Dialect`.  It refuses t
 (`circumtest.relay`), and to know what goes through.
 """
 
-from circumtest.turn.allocation import Allocation, allocate
+from circumtest.turn.allocation import Allocation, allocate, stranger
 from circumtest.turn.binding import binding
 from circumtest.turn.dialect import (
     LIBWEBRTC,
@@ -33,6 +33,7 @@ __all__ = [
     "allocate",
     "binding",
     "left",
+    "stranger",
     "through",
     "together",
 ]

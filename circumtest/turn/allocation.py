@@ -21,6 +21,11 @@ MAX_TRIES = 3
 FAREWELL = 0.5
 """Seconds in which the end of an allocation is waited for."""
 MISMATCH = 437
+PERMISSION = 240.0
+"""Seconds after which permissions and channels are renewed: a permission lasts 300 (RFC 8656 9),
+a channel 600."""
+MAX_UNANSWERED = 8
+"""Renewals whose answers are waited for."""
 SHORT = 120
 """Seconds of lifetime below which it is refreshed at half of it, else a minute before its end: as
 libwebrtc does."""
@@ -42,7 +47,8 @@ class Allocation:
             raise HandshakeFailed(Cause.MALFORMED, str(error)) from None
         self._numbers = count(turn.FIRST_CHANNEL)
         self._channels: dict[Address, int] = {}
-        self._refreshing: dict[bytes, int] = {}
+        self._permitted: list[Address] = []
+        self._renewing: dict[bytes, tuple[int, Attributes, int]] = {}
 
     @property
     def server(self) -> Address:
@@ -58,6 +64,7 @@ class Allocation:
     def permit(self, peer: Address, patience: float) -> Script[None]:
         """Let `peer` send to us (RFC 8656 9).  Raises like `Session.ask`."""
         yield from self._session.ask(turn.CREATE_PERMISSION, _naming(peer), patience)
+        self._permitted.append(peer)
 
     def bind(self, peer: Address, patience: float) -> Script[None]:
         """Give `peer` a channel (12): from then on its pipes use it.  Raises like `Session.ask`."""
@@ -65,9 +72,7 @@ class Allocation:
         number = next(self._numbers)
         # Named before it is granted: what comes on it may overtake the answer.
         self._session.name(number, peer)
-        value = number.to_bytes(2) + bytes(2)
-        asked = _naming(peer, (turn.CHANNEL_NUMBER, value))
-        yield from self._session.ask(turn.CHANNEL_BIND, asked, patience)
+        yield from self._session.ask(turn.CHANNEL_BIND, _binding(peer, number), patience)
         self._channels[peer] = number
 
     def release(self) -> Script[None]:
@@ -84,30 +89,41 @@ class Allocation:
 
     @property
     def beats(self) -> tuple[Beat, ...]:
-        """The refreshes that keep it alive; give what comes in meanwhile to `answer`."""
+        """What keeps it, its permissions and channels; give what comes meanwhile to `answer`."""
         every = self.lifetime / 2 if self.lifetime < SHORT else self.lifetime - SHORT / 2
-        return (Beat(max(every, 1.0), lambda: [self._refresh(0)]),)
+        return (Beat(max(every, 1.0), self._refresh), Beat(PERMISSION, self._permit_on))
 
     def answer(self, arrival: Arrival) -> Iterable[Send]:
         """What an arrival makes necessary: a refresh again, where the nonce was stale."""
         self._session.take(arrival)
-        for tid, renewals in tuple(self._refreshing.items()):
+        for tid, (method, make, renewals) in tuple(self._renewing.items()):
             reply = self._session.reply(tid)
             if reply is None:
                 continue
-            del self._refreshing[tid]
+            del self._renewing[tid]
             self._session.forget(tid)
-            if reply.type == turn.REFRESH | turn.ERROR and renewals < MAX_RENEWALS:
+            if reply.type == method | turn.ERROR and renewals < MAX_RENEWALS:
                 self._session.learn(reply)
-                yield self._refresh(renewals + 1)
+                yield self._renew(method, make, renewals + 1)
 
-    def _refresh(self, renewals: int) -> Send:
-        while len(self._refreshing) > MAX_RENEWALS:  # unanswered
-            old = next(iter(self._refreshing))
-            del self._refreshing[old]
+    def _refresh(self) -> Iterable[Send]:
+        yield self._renew(turn.REFRESH, _lasting(self.lifetime), 0)
+
+    def _permit_on(self) -> Iterable[Send]:
+        """A channel's binding renews the permission of its peer, too (12)."""
+        for peer, number in self._channels.items():
+            yield self._renew(turn.CHANNEL_BIND, _binding(peer, number), 0)
+        for peer in self._permitted:
+            if peer not in self._channels:
+                yield self._renew(turn.CREATE_PERMISSION, _naming(peer), 0)
+
+    def _renew(self, method: int, make: Attributes, renewals: int) -> Send:
+        while len(self._renewing) > MAX_UNANSWERED:
+            old = next(iter(self._renewing))
+            del self._renewing[old]
             self._session.forget(old)
-        tid, item = self._session.request(turn.REFRESH, _lasting(self.lifetime))
-        self._refreshing[tid] = renewals
+        tid, item = self._session.request(method, make)
+        self._renewing[tid] = method, make, renewals
         return item
 
     # -------------------------------------------------------------- pipes
@@ -183,9 +199,35 @@ def allocate(
     raise mismatch
 
 
+def stranger(
+    caller: Caller,
+    server: Address,
+    patience: float,
+    realm: str = "",
+    shared: Channel | None = None,
+) -> Script[str]:
+    """The realm of `server`, as it tells who has no password: the first half of `allocate`.
+
+    What is sent is what a client sends first; nothing is allocated.  Where a `realm` is given,
+    another one is HandshakeFailed WRONG_IDENTITY.  Raises like `Session.knock` and `connect`.
+    """
+    until = (yield from now()) + patience
+    link = yield from connect(caller, server, patience, shared)
+    session = Session(caller, link)
+    patience = yield from left(until)
+    told = yield from session.knock(turn.ALLOCATE, _allocating(caller, server), patience)
+    if realm and told != realm:
+        raise HandshakeFailed(Cause.WRONG_IDENTITY, f"the realm is {told!r}")
+    return told
+
+
 def _allocating(caller: Caller, server: Address) -> Attributes:
     attributes = caller.dialect.allocate(server.version)
     return lambda _tid: attributes
+
+
+def _binding(peer: Address, number: int) -> Attributes:
+    return _naming(peer, (turn.CHANNEL_NUMBER, number.to_bytes(2) + bytes(2)))
 
 
 def _naming(peer: Address, *before: tuple[int, bytes]) -> Attributes:

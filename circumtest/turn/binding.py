@@ -17,14 +17,20 @@ from circumtest.wire import stun
 
 
 def binding(
-    channel: Channel, servers: Sequence[Address], dialect: Dialect, rng: Random, patience: float
+    channel: Channel,
+    servers: Sequence[Address],
+    dialect: Dialect,
+    rng: Random,
+    patience: float,
+    known: tuple[str, str] = ("", ""),
 ) -> Script[Address]:
     """The address that the first server to answer saw.
 
+    `known` are the secret and the purpose that transaction ids have tags of, if any.
     Raises HandshakeFailed ERROR_REPLY or MALFORMED where one answered so and no other better, else
     like `exchange`.
     """
-    asked = [_ask(channel, one, dialect, dialect.tid(rng), patience) for one in servers]
+    asked = [_ask(channel, one, dialect, dialect.tid(rng, *known), patience) for one in servers]
     return (yield from together(asked, 0.0))[0]
 
 

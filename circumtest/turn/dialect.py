@@ -9,6 +9,7 @@ from enum import Enum
 from random import Random
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from circumtest import tags
 from circumtest.model import Carrier
 from circumtest.wire import stun, turn
 
@@ -42,11 +43,23 @@ class Dialect:
     fingerprint: bool = False
     channel: Channels = Channels.FIRST
 
-    def tid(self, rng: Random) -> bytes:
-        """A new transaction id: 12 bytes."""
+    def tid(self, rng: Random, secret: str = "", purpose: str = "") -> bytes:
+        """A new transaction id: 12 bytes, with a tag for `purpose` where there is a secret."""
+        drawn = rng.randbytes(TID)
         if self.letters:
-            return base64.b64encode(rng.randbytes(TID))[:TID]
-        return rng.randbytes(TID)
+            return tags.mark_letters(base64.b64encode(drawn)[:TID], secret, purpose)
+        return tags.mark(drawn, secret, purpose)
+
+    def is_ours(self, data: bytes, secret: str, purpose: str) -> bool | None:
+        """Whether a first packet, or a stream's beginning, is a request with that tag.
+
+        None for a beginning that is too short to tell.
+        """
+        if len(data) < stun.HEADER:
+            return None
+        tid = data[stun.HEADER - TID : stun.HEADER]
+        known = tags.has_marked_letters if self.letters else tags.is_marked
+        return data[0] < 2 and known(tid, secret, purpose)
 
     def opening(self, version: int = 4) -> int:
         """Bytes of the first Allocate."""
@@ -87,6 +100,11 @@ class Credentials(NamedTuple):
     word: str
 
     @classmethod
+    def none(cls) -> "Credentials":
+        """A stranger's: they are never sent, since he stops where he is asked for them."""
+        return cls("", "")
+
+    @classmethod
     def given(cls, secret: str, user: str) -> "Credentials":
         """What the signalling would bring: a password that the secret gives."""
         return cls(user, turn.password(secret, user))
@@ -106,6 +124,7 @@ class Caller:
     """Who asks, how, and by what chance.
 
     Over TLS the server must show the key that `secret` gives; `name` is what it is asked for by.
+    Both are in the tags of transaction ids, too.
     """
 
     credentials: Credentials
@@ -114,6 +133,10 @@ class Caller:
     carrier: Carrier = Carrier.UDP
     name: str = ""
     secret: str = ""
+
+    def tid(self) -> bytes:
+        """A new transaction id."""
+        return self.dialect.tid(self.rng, self.secret, self.name)
 
     def pack(self, message: stun.Message, key: bytes | None) -> bytes:
         """The bytes of a request."""

@@ -16,6 +16,7 @@ from circumtest.turn.dialect import Caller
 from circumtest.turn.link import Link
 from circumtest.wire import stun, turn
 
+UNAUTHORIZED = 401
 MAX_RENEWALS = 3
 """New nonces that one request is made with again."""
 MAX_KEPT = 1024
@@ -65,10 +66,24 @@ class Session:
             if reply.type == method | turn.OK:
                 return reply
             refusal = _refusal(reply)
-            if not (refusal.code == 438 and signed) and not (refusal.code == 401 and not signed):
+            if not (refusal.code == 438 and signed) and not (
+                refusal.code == UNAUTHORIZED and not signed
+            ):
                 raise refusal
             self.learn(reply)
         raise HandshakeFailed(Cause.ERROR_REPLY, "438 with every new nonce")
+
+    def knock(self, method: int, make: Attributes, patience: float) -> Script[str]:
+        """The realm in which the server asks a stranger for a password: its 401.
+
+        Raises Refused for any other error, HandshakeFailed MALFORMED for a 401 without realm or
+        nonce, and like `exchange` when nothing comes in `patience` seconds.
+        """
+        refusal = _refusal(reply := (yield from self._transaction(method, make, patience)))
+        if refusal.code != UNAUTHORIZED:
+            raise refusal
+        self.learn(reply)
+        return self._realm.decode()
 
     def _transaction(self, method: int, make: Attributes, patience: float) -> Script[stun.Message]:
         tid, item = self.request(method, make)
@@ -85,7 +100,7 @@ class Session:
 
     def request(self, method: int, make: Attributes) -> tuple[bytes, Send]:
         """A new request, signed once the server has named its realm: its id, and how to send it."""
-        tid = self._caller.dialect.tid(self._caller.rng)
+        tid = self._caller.tid()
         attributes = make(tid)
         if self._key is not None:
             attributes += self._caller.credentials.attributes(self._realm, self._nonce)

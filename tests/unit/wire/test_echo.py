@@ -59,6 +59,21 @@ def test_neither_a_reflection_nor_another_answer_nor_another_secret_passes() -> 
     assert not echo.is_request(echo.answer(asked, "192.0.2.1", 1, SECRET), SECRET)
 
 
+@given(st.integers(20, 1472), st.integers(0, 65535))
+def test_an_answer_may_be_asked_to_be_shorter_and_is_never_longer(size: int, back: int) -> None:
+    """So that a large packet on the way there needs none on the way back."""
+    asked = echo.request(NONCE, size, SECRET, back)
+    answer = echo.answer(asked, "192.0.2.1", 1, SECRET)
+
+    assert len(asked) == size
+    assert len(answer) == min(size, max(back, echo.MIN_SIZE))
+    seen = ("192.0.2.1", 1) if len(answer) >= echo.ADDRESS_SIZE else None
+    assert echo.parse_answer(answer, asked, SECRET, len(answer)) == seen
+    if len(answer) < size:
+        with pytest.raises(ValueError, match="something else"):
+            echo.parse_answer(answer, asked, SECRET)
+
+
 @given(st.integers(0, 63), st.integers(1, 255))
 def test_any_changed_byte_is_noticed(at: int, flip: int) -> None:
     """In a question and in an answer."""
