@@ -13,6 +13,7 @@ from itertools import count
 from random import Random
 from typing import NamedTuple
 
+from circumtest import tags
 from circumtest.errors import HandshakeFailed
 from circumtest.ladders import exchange, steady
 from circumtest.media import Heard
@@ -29,26 +30,34 @@ OPUS = 111
 """The payload type of sound in these calls."""
 SAMPLES = 960
 """20 ms at 48 kHz."""
+_COMMON, _PURPOSE = 11, "telegram-call"
 _SOUND = struct.Struct(">Id")
 
 
-def draw_tags(rng: Random, *, natural: bool) -> tuple[bytes, bytes]:
+def draw_tags(rng: Random, *, natural: bool, secret: str = "") -> tuple[bytes, bytes]:
     """The 16-byte tags of caller and callee: 11 bytes in common, byte 0 the role, 4 of their own.
 
     Unless `natural`, no byte is 0xff: a run of 0xff that starts early hides the hello from DPIs
-    that look for the run behind the tag, which befalls about one call in eighteen.
+    that look for the run behind the tag, which befalls about one call in eighteen.  With a `secret`
+    the second half of what is in common shows that the caller knows it.
     """
     top = 256 if natural else 255
 
     def draw(count: int) -> bytes:
         return bytes(rng.randrange(top) for _ in range(count))
 
-    call, caller, callee = draw(11), draw(4), draw(4)
+    call, caller, callee = draw(_COMMON), draw(4), draw(4)
+    call = tags.below_ff(call, secret, _PURPOSE)
     while not any(caller):
         caller = draw(4)
     while not any(callee) or callee == caller:
         callee = draw(4)
     return b"\x00" + call + caller, b"\x01" + call + callee
+
+
+def knows(tag: bytes, secret: str) -> bool:
+    """Whether a tag was drawn by who knows the secret."""
+    return tags.is_below_ff(tag[1 : 1 + _COMMON], secret, _PURPOSE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ SAMPLES = 960
 """20 ms at 48 kHz."""
 MAX_EARLY = 512
 """Payloads kept that came before the answer to the check."""
+HELD = 600.0
+"""Seconds for which a name belongs to the place that it came from."""
 _FRAGMENT, _PASSWORD, _TID = 4, 24, 12
 
 
@@ -196,7 +198,7 @@ class Callee:
     def __init__(self, secret: str) -> None:
         self._secret = secret
         self._calls = Calls()
-        self._places: dict[bytes, Flow] = {}
+        self._places: dict[bytes, tuple[Flow, float]] = {}
 
     def receive(self, flow: Flow, data: bytes, now: float) -> Iterable[Emit]:
         if data[:1] == b"\x90":
@@ -208,7 +210,7 @@ class Callee:
             if check.type != stun.BINDING or not self._is_name(user):
                 return ()
             key = keys(self._secret, user).check
-            if not stun.authentic(data, key) or not self._is_at_home(user, flow):
+            if not stun.authentic(data, key) or not self._is_at_home(user, flow, now):
                 return ()
         except ValueError:
             return ()
@@ -226,13 +228,18 @@ class Callee:
     def _is_name(user: bytes) -> bool:
         return user.startswith(CALLEE + b":") and len(user) == len(CALLEE) + 1 + _FRAGMENT
 
-    def _is_at_home(self, user: bytes, flow: Flow) -> bool:
-        """Whether a name comes from its first place: who replays it elsewhere gains nothing."""
-        if user not in self._places:
-            if len(self._places) >= calls.MAX_CALLS:
-                del self._places[next(iter(self._places))]
-            self._places[user] = flow
-        return self._places[user] == flow
+    def _is_at_home(self, user: bytes, flow: Flow, now: float) -> bool:
+        """Whether a name comes from its first place: who replays it elsewhere gains nothing.
+
+        Once the call is long over it may come from another one.
+        """
+        place, until = self._places.pop(user, (flow, 0.0))
+        if place != flow and now >= until:
+            place = flow
+        if len(self._places) >= calls.MAX_CALLS:
+            del self._places[next(iter(self._places))]
+        self._places[user] = (place, now + HELD if place == flow else until)
+        return place == flow
 
     def _hear(self, flow: Flow, data: bytes, now: float) -> None:
         call = self._calls.get(flow)

@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from circumtest.calls import derive
+from circumtest.calls import Moved, derive
 from circumtest.media import Heard
 from circumtest.model import Address
 from circumtest.script import Emit, Flow
@@ -26,6 +26,8 @@ MAX_CALLS = 2560
 """Allocations that are remembered, five of them a call; the oldest is forgotten first."""
 MAX_TOKENS = 4096
 """Tokens whose holder it remembers."""
+HELD = 600.0
+"""Seconds after which a token may be used from another address: a call is long over by then."""
 
 
 def integrity_key(secret: str, token: bytes) -> bytes:
@@ -67,6 +69,7 @@ class _Call:
     token: bytes
     prefix: bytes
     ssrc: int | None = None
+    moved: Moved | None = None
 
 
 _NOBODY = Address("", 0)
@@ -74,13 +77,18 @@ _NOBODY = Address("", 0)
 
 
 class WarpRelay:
-    """One instance is all relays of a call service: each address it is reached at is one relay."""
+    """One instance is all relays of a call service: each address it is reached at is one relay.
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
+    Where it `follows`, a caller whose sound comes from another address is answered there: whether
+    real relays do so is not known.
+    """
+
+    def __init__(self, secret: str, *, follows: bool = False) -> None:
+        self._secret, self._follows = secret, follows
+        self._speaking: dict[tuple[Address, int], Flow] = {}
         self._calls: dict[Flow, _Call] = {}
         self._turns: Turns[Flow] = Turns()
-        self._holders: dict[bytes, Address] = {}
+        self._holders: dict[bytes, tuple[Address, float]] = {}
 
     def receive(self, flow: Flow, data: bytes, now: float) -> Iterable[Emit]:
         if data[:1] == b"\x90":
@@ -93,14 +101,14 @@ class WarpRelay:
             if message.type not in (whatsapp.ALLOCATE, whatsapp.HANG_UP):
                 return ()
             token = whatsapp.parse_token(message)
-            if not self._authentic(flow, message, token, data):
+            if not self._authentic(flow, message, token, data, now):
                 return ()
             stream = whatsapp.own_stream(message)
         except ValueError:
             return ()
         if message.type == whatsapp.HANG_UP:
             self._forget(flow)
-            self._hold(token, _NOBODY)
+            self._hold(token, _NOBODY, now)
             return ()
         self._admit(flow, token, message.tid[:8], stream, now)
         key = integrity_key(self._secret, token)
@@ -111,23 +119,28 @@ class WarpRelay:
 
     def tick(self, now: float) -> Iterable[Emit]:
         for flow, frame in self._turns.speak(now):
-            yield Emit(flow, self._media(self._calls[flow], frame))
+            call = self._calls[flow]
+            if call.moved is None or call.moved.may_speak():
+                yield Emit(flow, self._media(call, frame))
 
     # -------------------------------------------------------------- who calls
 
-    def _authentic(self, flow: Flow, message: stun.Message, token: bytes, data: bytes) -> bool:
+    def _authentic(
+        self, flow: Flow, message: stun.Message, token: bytes, data: bytes, now: float
+    ) -> bool:
         """Made by the token's holder, and sent by him who used the token first.
 
         Binding a token to its first address keeps a replay from having media sent to somebody else.
         XOR-RELAYED-ADDRESS must be one, but not ours: behind a NAT nobody knows his own address.
         """
         stun.parse_xor_address(message.get(stun.XOR_RELAYED_ADDRESS) or b"", message.tid)
-        return self._holders.get(token, flow.remote) == flow.remote and stun.authentic(
-            data, integrity_key(self._secret, token)
-        )
+        holder, until = self._holders.get(token, (flow.remote, 0.0))
+        if holder != flow.remote and now < until:
+            return False
+        return stun.authentic(data, integrity_key(self._secret, token))
 
     def _admit(self, flow: Flow, token: bytes, prefix: bytes, ssrc: int | None, now: float) -> None:
-        self._hold(token, flow.remote)
+        self._hold(token, flow.remote, now)
         call = self._calls.get(flow)
         if call is None or call.token != token:
             self._forget(flow)
@@ -138,16 +151,19 @@ class WarpRelay:
             talker.touch(now)
         if ssrc is not None:
             call.ssrc = ssrc
+            self._speaking[flow.local, ssrc] = flow
 
     def _forget(self, flow: Flow) -> None:
-        self._calls.pop(flow, None)
+        call = self._calls.pop(flow, None)
         self._turns.discard(flow)
+        if call is not None and call.ssrc is not None:
+            self._speaking.pop((flow.local, call.ssrc), None)
 
-    def _hold(self, token: bytes, holder: Address) -> None:
+    def _hold(self, token: bytes, holder: Address, now: float) -> None:
         self._holders.pop(token, None)
         if len(self._holders) >= MAX_TOKENS:
             del self._holders[next(iter(self._holders))]
-        self._holders[token] = holder
+        self._holders[token] = (holder, now + HELD)
 
     def _ping(self, flow: Flow, message: stun.Message, now: float) -> Iterable[Emit]:
         """Answer a caller's own ping; the first one after a re-allocate starts the media."""
@@ -165,6 +181,8 @@ class WarpRelay:
     def _hear(self, flow: Flow, data: bytes, now: float) -> None:
         call = self._calls.get(flow)
         if call is None:
+            call = self._followed(flow, data, now) if self._follows else None
+        if call is None:
             return
         try:
             ssrc, heard = unseal(data, media_key(self._secret, call.token, "up"))
@@ -172,6 +190,29 @@ class WarpRelay:
             return
         if ssrc == call.ssrc and (talker := self._turns.get(flow)):
             talker.hear(heard, now)
+            if call.moved:
+                call.moved.heard += 1
+
+    def _followed(self, flow: Flow, data: bytes, now: float) -> _Call | None:
+        """The call whose sound this is, moved to where it came from; None where it is nobody's.
+
+        Sealed under the call's key and newer than all that was heard: a repetition moves nothing.
+        """
+        try:
+            ssrc = rtp.unpack(data)[0].ssrc
+            before = self._speaking[flow.local, ssrc]
+            call, talker = self._calls[before], self._turns.get(before)
+            _, heard = unseal(data, media_key(self._secret, call.token, "up"))
+        except (ValueError, KeyError):
+            return None
+        if talker is None or heard.seq <= talker.ear.highest:
+            return None
+        self._forget(before)
+        self._calls[flow], call.moved = call, Moved()
+        self._speaking[flow.local, ssrc] = flow
+        self._turns.add(flow, talker)
+        self._hold(call.token, flow.remote, now)
+        return call
 
     def _media(self, call: _Call, frame: Frame) -> bytes:
         ssrc = int.from_bytes(call.token[-4:])

@@ -10,14 +10,17 @@ import socket
 import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
+from typing import Protocol, runtime_checkable
 
 from circumtest.model import Address, Cause, Transport
-from circumtest.netns import Netns
 from circumtest.path.direct import BURST, TcpConn, adopt_tcp, family
 from circumtest.script import Answerer, Emit, Flow
 
 MAX_STREAMS = 256
 """Streams that one answerer may have open; further ones are closed as they come."""
+
+MANY = 4096
+"""The same of an answerer that bounds them itself."""
 
 _LARGEST = 65536
 _SO_RCVBUFFORCE = 33
@@ -25,11 +28,34 @@ _ROOM = 1 << 20
 """Bytes that may wait at one address for its answerer: many callers share it."""
 
 
-class Services:
-    """The answerers of one namespace; closing it closes their sockets."""
+class Ground(Protocol):
+    """Where sockets are made: a namespace, or the one that the process is in (`Here`)."""
 
-    def __init__(self, netns: Netns) -> None:
-        self._netns = netns
+    def socket(self, family: int, kind: int) -> socket.socket: ...
+
+
+class Here:
+    """The network that the process is in."""
+
+    def socket(self, family: int, kind: int) -> socket.socket:
+        """A socket that does not block.  Raises OSError."""
+        sock = socket.socket(family, kind)
+        sock.setblocking(False)
+        return sock
+
+
+@runtime_checkable
+class Doorkeeper(Protocol):
+    """An answerer that is asked whether a stream that was accepted may stay."""
+
+    def opened(self, flow: Flow, now: float) -> bool: ...
+
+
+class Services:
+    """The answerers of one network; closing it closes their sockets."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
         self._stations: list[_Station] = []
 
     def __enter__(self) -> "Services":
@@ -55,7 +81,7 @@ class Services:
             self._stations.append(station)
         kind = socket.SOCK_DGRAM if transport is Transport.UDP else socket.SOCK_STREAM
         for address in addresses:
-            station.listen(transport, self._netns.socket(family(address), kind), address)
+            station.listen(transport, self._ground.socket(family(address), kind), address)
 
 
 class _Station:
@@ -63,6 +89,7 @@ class _Station:
 
     def __init__(self, answerer: Answerer) -> None:
         self._answerer = answerer
+        self._most = MANY if isinstance(answerer, Doorkeeper) else MAX_STREAMS
         self._loop = asyncio.get_running_loop()
         self._epoch = time.time() - self._loop.time()
         self._sockets: dict[tuple[Transport, Address], socket.socket] = {}
@@ -75,6 +102,8 @@ class _Station:
 
     def listen(self, transport: Transport, sock: socket.socket, address: Address) -> None:
         self._sockets[transport, address] = sock
+        if address.version == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if transport is Transport.TCP:
             # A lab that is built again at once must not wait for the last one's connections.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -120,10 +149,15 @@ class _Station:
                 sock, peer = listener.accept()
             except OSError:
                 return
-            if len(self._streams) >= MAX_STREAMS:
+            if len(self._streams) >= self._most:
                 sock.close()
                 continue
             flow = Flow(Transport.TCP, local, Address(peer[0], peer[1]))
+            if isinstance(self._answerer, Doorkeeper):
+                if not self._answerer.opened(flow, self._now()):
+                    sock.close()
+                    continue
+                self._arm()
             self._streams[flow] = self._adopt(sock, flow)
 
     def _adopt(self, sock: socket.socket, flow: Flow) -> TcpConn:

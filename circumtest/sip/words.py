@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from random import Random
 
+from circumtest import tags
 from circumtest.model import Address, Carrier
 from circumtest.wire import digest, sdp, sip
 from circumtest.wire.sip import Request, Response
@@ -19,14 +20,31 @@ ALLOW = "INVITE,ACK,BYE,CANCEL,OPTIONS,NOTIFY,SUBSCRIBE,INFO,MESSAGE,REFER"
 """A telephone in use is imitated: what named this program would be easy to treat otherwise."""
 
 
+_CALL, _PURPOSE = 16, "sip"
+
+
+def knows(message: bytes, secret: str) -> bool | None:
+    """Whether a message has a Call-ID of who knows the secret; None while it has none yet."""
+    _, found, rest = message.partition(b"\r\nCall-ID: ")
+    value, end, _ = rest.partition(b"\r\n")
+    if not found or not end:
+        return None
+    try:
+        drawn = bytes.fromhex(value.decode("ascii"))
+    except ValueError:
+        return False
+    return len(drawn) == _CALL and tags.is_marked(drawn, secret, _PURPOSE)
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who calls whom, at which domain (a name or an address)."""
+    """Who calls whom, at which domain (a name or an address); Call-IDs have tags of a `secret`."""
 
     user: str
     password: str
     callee: str
     domain: str
+    secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +64,7 @@ class Words:
         self._account, self._carrier, self._rng = account, carrier, rng
         self._host = f"{rng.randbytes(6).hex()}.invalid"
         self.seen: Address | None = None
-        self.call_id = rng.randbytes(16).hex()
+        self.call_id = self._named()
         self.tag = rng.randbytes(6).hex()
         self._number = rng.randrange(1000, 9000)
 
@@ -105,7 +123,7 @@ class Words:
         of = self._account
         # 10.2, 11.1: what is not of the call has a Call-ID and a tag of its own.
         own = method == "INVITE"
-        call = self.call_id if own else self._rng.randbytes(16).hex()
+        call = self.call_id if own else self._named()
         tag = self.tag if own else self._rng.randbytes(6).hex()
         fields = (
             ("Via", self._via()),
@@ -119,6 +137,10 @@ class Words:
             *more,
         )
         return Request(fields, body, method, uri)
+
+    def _named(self) -> str:
+        """A new Call-ID."""
+        return tags.mark(self._rng.randbytes(_CALL), self._account.secret, _PURPOSE).hex()
 
     def _via(self) -> str:
         """The carrier, where we are as far as we know, a new branch, and the wish for rport."""

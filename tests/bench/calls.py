@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
 
+from circumtest import punctual
 from circumtest.handshakes.whatsapp_call import WhatsappCall
 from circumtest.media import RATE
 from circumtest.model import Address, Level, Record, Success, Transport
@@ -28,7 +29,6 @@ from circumtest.path import Conn, Sink
 from circumtest.path.direct import DirectPath
 from circumtest.play import play
 from circumtest.process import daemon
-from tests.bench import punctual
 
 HOSTS = [f"127.0.0.{n}" for n in range(10, 15)]
 CALL = WhatsappCall(level=Level.STANDARD)

@@ -11,11 +11,11 @@ import socket
 import sys
 from typing import cast
 
+from circumtest import punctual
 from circumtest.handshakes.whatsapp_call import WhatsappCall
 from circumtest.lab.services import Services
 from circumtest.model import Address, Transport
 from circumtest.netns import Netns
-from tests.bench import punctual
 
 
 class Here:

@@ -10,11 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+from circumtest import punctual
 from circumtest.censor.policy import Conditions
 from circumtest.lab.network import conditions
 from circumtest.lab.topology import RESOLVER, Lab, lab
 from circumtest.process import daemon
-from tests.bench import punctual
 from tests.bench.calls import before_others
 
 ASKED = (0.005, 0.02, 0.08, 0.2)
