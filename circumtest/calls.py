@@ -48,6 +48,50 @@ def unseal(packet: bytes, key: bytes) -> Heard:
     return said(Frame.unpack(payload))
 
 
+# ------------------------------------------------------------------ a call that moves
+
+AHEAD = 50
+"""Packets that a far end sends more than it hears, once it has followed a caller to an address that
+nothing proves to be his: a second of them."""
+
+
+@dataclass(slots=True)
+class Moved:
+    """What keeps a far end from flooding somebody whose address a repeated packet gave.
+
+    `said` and `heard` count the sound since the call moved there.
+    """
+
+    said: int = 0
+    heard: int = 0
+
+    def may_speak(self) -> bool:
+        """Whether one more may be said; it counts as said then."""
+        if self.said - self.heard >= AHEAD:
+            return False
+        self.said += 1
+        return True
+
+
+@dataclass(slots=True)
+class Numbers:
+    """The numbers of sound as a leg counts them: `anew`, from the first that came, after a move.
+
+    What the far end said before it knew of the move is not lost.
+    """
+
+    anew: bool = False
+    _first: int | None = None
+
+    def count(self, heard: Heard) -> tuple[Heard, ...]:
+        """The packet by its new number; nothing for one from before."""
+        if not self.anew:
+            return (heard,)
+        if self._first is None:
+            self._first = heard.seq
+        return (heard._replace(seq=heard.seq - self._first),) if heard.seq >= self._first else ()
+
+
 # ------------------------------------------------------------------ the far half
 
 
@@ -58,6 +102,7 @@ class Call:
     flow: Flow
     id: bytes
     talker: Talker | None = None
+    moved: Moved | None = None
 
 
 class Calls:
@@ -97,6 +142,8 @@ class Calls:
             self._forget(call.flow)
         elif call.talker:
             call.talker.hear(heard, now)
+            if call.moved:
+                call.moved.heard += 1
 
     def timer(self) -> float | None:
         return self._turns.timer()
@@ -104,7 +151,23 @@ class Calls:
     def tick(self, now: float) -> Iterable[tuple[Call, Frame]]:
         """What is to be said now, and in which call."""
         for flow, frame in self._turns.speak(now):
-            yield self._calls[flow], frame
+            call = self._calls[flow]
+            if call.moved is None or call.moved.may_speak():
+                yield call, frame
+
+    def move(self, call: Call, flow: Flow, heard: Heard) -> bool:
+        """Follow a caller whose sound came from another address of his; whether it is his.
+
+        It is where it is newer than all that was heard of him: a repeated packet moves nothing.
+        """
+        if call.talker is None or not call.talker.ear.highest < heard.seq < OVER:
+            return False
+        self._forget(flow)
+        self._forget(call.flow)
+        call.flow, call.moved = flow, Moved()
+        self._calls[flow] = call
+        self._turns.add(flow, call.talker)
+        return True
 
     def _forget(self, flow: Flow) -> None:
         self._calls.pop(flow, None)
@@ -121,6 +184,7 @@ class Leg:
         self, pipe: Pipe, pack: Callable[[Frame], bytes], unpack: Callable[[bytes], Heard]
     ) -> None:
         self._pipe, self._pack, self._unpack = pipe, pack, unpack
+        self.numbers = Numbers()
         self.early: list[Arrival] = []
 
     def overhear(self, arrival: Arrival) -> None:
@@ -137,7 +201,7 @@ class Leg:
                 heard = self._unpack(data)
             except ValueError:
                 continue
-            yield heard
+            yield from self.numbers.count(heard)
 
 
 def converse(leg: Leg, *, seconds: float, beats: Sequence[Beat] = ()) -> Script[None]:

@@ -29,8 +29,10 @@ PACES: dict[Level, Pace] = {
     Level.QUICK: Pace(patience=3.0, media=1.6),
     Level.STANDARD: Pace(patience=10.0, media=25.0),
     Level.DEEP: Pace(patience=10.0, media=60.0),
+    Level.SOAK: Pace(patience=10.0, media=1200.0),
 }
-"""The known triggers are 25 packets (any level sees them) and 22 s (standard and deep do)."""
+"""The known triggers are 25 packets (any level sees them), 22 s (standard and deep do), and a
+listing of the relay's address some ten minutes later, which only a call that is held shows."""
 
 
 # ------------------------------------------------------------------ when to send again

@@ -7,6 +7,7 @@ It refuses to know a protocol: a `Leg` turns numbers into packets and packets in
 packet that it cannot authenticate is not media.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import floor
@@ -27,6 +28,11 @@ MAX_LOSS = 0.2
 Over a stream nothing is lost: there those count that came too late to be played."""
 SILENCE = 0.6
 """Seconds without an arrival, up to the end, that are silence: 30 losses in a row are no chance."""
+HOLD = 65.0
+"""Seconds for which a caller stays in a call that has fallen silent in either direction: nobody
+does so longer, and more silence shows nothing more."""
+TRIPS = 4096
+"""Round trips that are remembered, of which the median is told: those of the last 80 s."""
 GRACE = 0.3
 """Seconds, beside a round trip, for which packets still in flight are waited for at the end."""
 
@@ -84,7 +90,7 @@ class _Told:
     first: float = 0.0
     last: float = 0.0
     grown: float = 0.0
-    rtts: list[float] = field(default_factory=list)
+    rtts: deque[float] = field(default_factory=lambda: deque(maxlen=TRIPS))
 
     def tell(self, report: Report, at: float) -> None:
         if self.report is None:
@@ -171,7 +177,7 @@ class _Session:
         self._start = due = wake = at = yield from now()
         interval, end = 1 / self._rate, self._start + seconds
         beats = [self._start + beat.every for beat in self._beats]
-        while self.broken is None and due < end - interval / 2:
+        while self.broken is None and due < end - interval / 2 and not self._dead(due):
             if at >= wake:
                 at = yield from now()
                 if at >= due:
@@ -188,6 +194,16 @@ class _Session:
         while self.broken is None and not self._accounted() and (yield from now()) < until:
             if (arrival := (yield from recv(until))) is not None:
                 yield from self.take(arrival)
+
+    def _dead(self, at: float) -> bool:
+        """Whether either direction has been silent for HOLD seconds, as far as we are told."""
+        if at - self._start < HOLD:
+            return False
+        if at - (self._below.last or self._start) >= HOLD:
+            return True
+        if self._far is not None:
+            return at - (self._above.last or self._start) >= HOLD
+        return self._told.report is not None and at - self._told.grown >= HOLD
 
     def take(self, arrival: Arrival) -> Script[None]:
         for item in self._answer(arrival) if self._answer else ():

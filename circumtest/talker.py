@@ -15,10 +15,11 @@ from circumtest.media import RATE, Heard, Report, next_slot
 from circumtest.wire.rtp import Frame
 
 QUIET = 75.0
-"""Seconds without an authentic packet after which the sound stops: longer than the longest media
-stage, so that a far end that gave up is not mistaken for a censor of the way down."""
-LONGEST = 180.0
-"""Seconds after which it stops in any case."""
+"""Seconds without an authentic packet after which the sound stops: longer than a caller stays in a
+dead call (`media.HOLD`), so that a far end that gave up is not mistaken for a censor of the way
+down."""
+LONGEST = 1260.0
+"""Seconds after which it stops in any case: a minute more than the longest media stage."""
 
 
 def said(frame: Frame) -> Heard:

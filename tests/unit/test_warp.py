@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from circumtest import warp
 from circumtest.ladders import PACES
+from circumtest.media import HOLD
 from circumtest.model import Address, Transport
 from circumtest.script import Emit, Flow
 from circumtest.talker import LONGEST, QUIET
@@ -151,14 +152,14 @@ def test_hanging_up_ends_the_media_and_the_token() -> None:
 def test_media_stops_when_the_caller_has_been_silent_too_long() -> None:
     """And goes on as long as he pings, up to the cap."""
     assert stream(talking(), NOW + 1000)[-1][0] == pytest.approx(NOW + QUIET, abs=0.05)
-    assert max(pace.media for pace in PACES.values()) + 10 < QUIET < LONGEST
+    assert HOLD + 5 < QUIET < max(pace.media for pace in PACES.values()) + 10 < LONGEST
 
     relay = talking()
     for second in range(3, 90, 3):
         stream(relay, NOW + second)
         say(relay, PING, at=NOW + second)
     assert relay.timer() is not None
-    for second in range(90, 300, 3):
+    for second in range(90, int(LONGEST) + 60, 3):
         stream(relay, NOW + second)
         say(relay, PING, at=NOW + second)
     assert relay.timer() is None
@@ -171,6 +172,16 @@ def test_a_replay_from_elsewhere_moves_no_media_there() -> None:
 
     assert say(relay, ALLOCATE, REALLOCATE, PING, HANG_UP, flow=thief) == []
     assert stream(relay, NOW + 0.1)
+
+
+def test_a_token_may_be_used_from_elsewhere_once_its_call_is_long_over() -> None:
+    """The same plan with the same seed, another day, from another address."""
+    relay = talking()
+    say(relay, HANG_UP)
+    again = Flow(Transport.UDP, RELAY, Address("192.0.2.66", 40000))
+
+    assert say(relay, ALLOCATE, flow=again, at=NOW + warp.HELD - 1) == []
+    assert len(say(relay, ALLOCATE, REALLOCATE, PING, flow=again, at=NOW + warp.HELD + 1)) == 3
 
 
 def test_a_new_call_from_the_same_port_takes_the_place_of_the_last() -> None:
