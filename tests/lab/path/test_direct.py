@@ -8,7 +8,7 @@ import pytest
 
 from circumtest.model import Address, Cause, Transport
 from circumtest.netns import Links, Netns
-from circumtest.path import Conn
+from circumtest.path import Conn, Unfragmented
 from circumtest.path.direct import BACKLOG, DirectPath
 from circumtest.process import run
 
@@ -91,6 +91,31 @@ def test_a_refused_datagram_names_the_remote_that_refused(host: str) -> None:
         assert await asyncio.get_running_loop().sock_recv(sock, 100) == b"still sent"
         assert await inbox.next() == (Cause.REFUSED, closed_one)
         assert inbox.queue.empty()
+        conn.close()
+        sock.close()
+
+    in_namespace(test)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_datagram_that_is_kept_whole_is_lost_where_it_does_not_fit(host: str) -> None:
+    """Without that it leaves in fragments; the host says whether its own device refused it."""
+
+    async def test(netns: Netns, path: DirectPath, inbox: Inbox) -> None:
+        await netns.mtu("lo", 1400)
+        sock, here = listener(netns, host, socket.SOCK_DGRAM)
+        conn = await path.open(Transport.UDP, here, inbox, 1)
+        assert isinstance(conn, Unfragmented)
+        refused = []
+        conn.send(bytes(2000), here)
+        refused.append(conn.refused)
+        assert len(await asyncio.get_running_loop().sock_recv(sock, 4000)) == 2000
+        conn.whole()
+        for size in (2000, 1300):
+            conn.send(bytes(size), here)
+            refused.append(conn.refused)
+        assert len(await asyncio.get_running_loop().sock_recv(sock, 4000)) == 1300
+        assert refused == [False, True, False]
         conn.close()
         sock.close()
 
