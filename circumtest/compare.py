@@ -5,21 +5,25 @@ what went wrong never makes the rest look surer.  It refuses to guess: a cell wi
 fault for its verdict, and a bug raises.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from circumtest import fallback, health, verdict
+from circumtest import fallback, health, trigger, verdict
 from circumtest.appearance import Sighting
 from circumtest.finding import (
     CONTROL_TUNNELS,
     ISOLATED,
+    LIVE,
+    MIRROR,
     ArmFinding,
     ArmState,
     Comparison,
     Difference,
+    Doubt,
     Findings,
     HandshakeOutline,
     Outline,
@@ -27,7 +31,7 @@ from circumtest.finding import (
     Verdict,
     VerdictKind,
 )
-from circumtest.model import Arm, Cell, Record, Role, Trial
+from circumtest.model import Arm, Cell, Record, Trial
 from circumtest.stats import ALPHA, Interval, anytime_p, holm, mcnemar, newcombe
 from circumtest.tally import Tally, tally
 
@@ -50,14 +54,23 @@ class _Numbers:
 
     @property
     def claim(self) -> bool:
-        return self.handshake.role is Role.CALL and self.tunnel.kind not in CONTROL_TUNNELS
+        return self.handshake.claimed and self.tunnel.kind not in CONTROL_TUNNELS
+
+    @property
+    def service(self) -> bool:
+        """Whether a real service was asked, of which nobody knows whether it is up."""
+        return _at_service(self.cell)
 
 
 def compare(
-    outline: Outline, trials: Iterable[Trial], sightings: Iterable[Sighting] = ()
+    outline: Outline,
+    trials: Iterable[Trial],
+    sightings: Iterable[Sighting] = (),
+    environment: str = "",
 ) -> Findings:
     """What `trials` allow one to say of the cells of `outline`, in the plan's order.
 
+    `environment` is what is wrong with the place of a live run, which so played nothing more.
     `sightings` are put beside it, in the order of the plan's tunnels; nothing is made of them.  A
     trial of an unknown cell is left out and warned of; of several for the same cell, block and
     arm the first counts.
@@ -65,18 +78,24 @@ def compare(
     grouped = group(trials)
     cells = outline.cells()
     numbers = [_numbers(outline, cell, grouped.get(cell, {})) for cell in cells]
+    if environment:
+        doubt = Verdict(VerdictKind.INCONCLUSIVE, Doubt.ENVIRONMENT)
+        numbers = [dataclasses.replace(one, fault=one.fault and doubt) for one in numbers]
     claims = [one for one in numbers if one.claim]
     adjusted = holm([1.0 if one.fault else one.p for one in claims])
     by_cell = {one.cell: p for one, p in zip(claims, adjusted, strict=True)}
     comparisons = [_judge(outline, one, by_cell.get(one.cell)) for one in numbers]
     told = fallback.tell(outline, _with_messaging(outline, comparisons))
+    told = trigger.tell(outline, told, {one.cell: one.tally for one in numbers})
     strangers = set(grouped) - set(cells)
     order = {one.name: at for at, one in enumerate(outline.tunnels)}
     seen = sorted(
         (one for one in sightings if one.cell.tunnel in order),
         key=lambda one: order[one.cell.tunnel],
     )
-    return Findings(outline, told, health.of_run(outline, told, strangers), tuple(seen))
+    said = health.of_run(outline, told, strangers)
+    said = (f"nothing more was tried: {environment}", *said) if environment else said
+    return Findings(outline, told, said, tuple(seen))
 
 
 def group(trials: Iterable[Trial]) -> dict[Cell, Blocks]:
@@ -111,17 +130,26 @@ def _numbers(outline: Outline, cell: Cell, blocks: Mapping[int, Mapping[Arm, Rec
     handshake = next(one for one in outline.handshakes if one.name == cell.handshake)
     found = verdict.fault(counted, _family_alpha(outline), early=outline.stop_early)
     whole = found is None
+    outside = counted.outside if whole else counted.outside_alone
+    without = verdict.outside(outside, cell.policy)
+    within = verdict.inside(counted.inside if whole else counted.inside_alone)
+    if _at_service(cell):
+        without = verdict.at_service(without, within, outside.failed_at)
     return _Numbers(
         cell=cell,
         tunnel=tunnel,
         handshake=handshake,
         tally=counted,
         fault=found,
-        outside=verdict.outside(counted.outside if whole else counted.outside_alone, cell.policy),
-        inside=verdict.inside(counted.inside if whole else counted.inside_alone),
+        outside=without,
+        inside=within,
         difference=newcombe(counted.pairs),
         p=anytime_p(counted.discordant) if outline.stop_early else mcnemar(counted.pairs),
     )
+
+
+def _at_service(cell: Cell) -> bool:
+    return cell.policy == LIVE and cell.target != MIRROR
 
 
 def _family_alpha(outline: Outline) -> float:
@@ -130,7 +158,7 @@ def _family_alpha(outline: Outline) -> float:
 
 def _judge(outline: Outline, one: _Numbers, p_adjusted: float | None) -> Comparison:
     found = _verdict(outline, one, p_adjusted)
-    leak = one.tally.wrong_exits > 0 or (
+    leak = one.tally.wrong_exits + one.tally.leaks > 0 or (
         one.tunnel.kind == ISOLATED and one.tally.inside_successes > 0
     )
     return Comparison(
@@ -147,19 +175,23 @@ def _judge(outline: Outline, one: _Numbers, p_adjusted: float | None) -> Compari
         verdict=found,
         voids=dict(sorted(one.tally.voids.items())),
         leak=leak,
-        warnings=health.of_cell(one.cell, one.tally, one.outside, found),
+        warnings=health.of_cell(one.cell, one.tally, one.outside, found, one.tunnel.kind),
     )
 
 
 def _verdict(outline: Outline, one: _Numbers, p_adjusted: float | None) -> Verdict:
+    if not one.tally.blocks and one.fault and one.fault.reason == Doubt.ENVIRONMENT:
+        return one.fault
     if one.tunnel.kind in CONTROL_TUNNELS:
         controls = sum(tunnel.kind == one.tunnel.kind for tunnel in outline.tunnels)
         share = controls * len(outline.handshakes) * len(outline.targets) * len(outline.policies)
         return verdict.control(one.tally, one.tunnel.kind, ALPHA / share)
     if one.fault is not None:
         return one.fault
+    if one.handshake.handoff and not one.handshake.variant:
+        return verdict.handed_off(one.outside, one.inside)
     if p_adjusted is None:
-        return verdict.context(one.inside)
+        return verdict.context(one.outside, one.inside, service=one.service)
     return verdict.claim(
         one.tally,
         (one.outside, one.inside),
@@ -167,6 +199,7 @@ def _verdict(outline: Outline, one: _Numbers, p_adjusted: float | None) -> Verdi
         p_adjusted,
         family_alpha=_family_alpha(outline),
         early=outline.stop_early,
+        service=one.service,
     )
 
 
@@ -176,10 +209,23 @@ def _with_messaging(outline: Outline, comparisons: list[Comparison]) -> list[Com
     kinds = {one.kind: one.name for one in reversed(outline.handshakes)}
     apps = {one.name: kinds.get(one.messaging) for one in outline.handshakes}
     for at, one in enumerate(comparisons):
-        if messaging := apps[one.cell.handshake]:
-            other = by_cell[Cell(one.cell.tunnel, messaging, one.cell.target, one.cell.policy)]
+        messaging = apps[one.cell.handshake]
+        if messaging and (other := _beside(one.cell, messaging, by_cell)):
             comparisons[at] = replace(one, messaging=_fared(messaging, other))
     return comparisons
+
+
+def _beside(cell: Cell, messaging: str, by_cell: Mapping[Cell, Comparison]) -> Comparison | None:
+    """The messaging through the same tunnel: at the same place, or at the service's own."""
+    same = Cell(cell.tunnel, messaging, cell.target, cell.policy)
+    if same in by_cell:
+        return by_cell[same]
+    others = (
+        one
+        for other, one in by_cell.items()
+        if (other.tunnel, other.handshake, other.policy) == (cell.tunnel, messaging, cell.policy)
+    )
+    return next(others, None)
 
 
 def _fared(name: str, other: Comparison) -> str:

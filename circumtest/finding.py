@@ -16,6 +16,13 @@ OPEN = "open"
 MOS = 3.1
 """The opinion of sound, 1 to 4.5, below which a tunnel degrades calls: nearly all are dissatisfied
 (G.107 Annex B, R = 60)."""
+LIVE = "live"
+"""The policy in the cells of live runs: whatever this network does."""
+MIRROR = "mirror"
+"""The target in a live run that asks one's own mirror, and no service."""
+HANDSHAKE_ONLY = "handshake-only block"
+"""What is said where a call set up in the tunnel goes on without it, and outside none is set up."""
+BEYOND = "blocked beyond the set-up"
 NONE = "none"
 ISOLATED = "isolated"
 CONTROL_TUNNELS = (NONE, ISOLATED)
@@ -37,7 +44,10 @@ class HandshakeOutline(msgspec.Struct, frozen=True, omit_defaults=True):
     """A handshake as the plan names it.
 
     `messaging` is the kind of its application's messaging, `app` what arms over different
-    transports are both calls of, or "".
+    transports are both calls of, or "".  `reached` are the stages that a real service answers to
+    strangers, where those only are tried.  `variant` says in what a row at a mirror differs from
+    the one called `base`: "inverted", "random" or "port".  `handoff`: inside, the call is set up in
+    the tunnel and goes on without it, and nothing is claimed of the tunnel.
     """
 
     name: str
@@ -47,13 +57,24 @@ class HandshakeOutline(msgspec.Struct, frozen=True, omit_defaults=True):
     level: Level
     messaging: str = ""
     app: str = ""
+    reached: tuple[Stage, ...] = ()
+    base: str = ""
+    variant: str = ""
+    handoff: bool = False
+
+    @property
+    def claimed(self) -> bool:
+        """Whether something is claimed of a tunnel by it."""
+        return self.role is Role.CALL and not self.handoff
 
 
 class Outline(msgspec.Struct, frozen=True):
     """All that a reader needs to know of a plan, without its secrets or any plugin of it.
 
     `hash` is the plan's (hexadecimal SHA-256), `blocks` how many each cell was meant to have,
-    `mos` the line below which sound is too bad.
+    `mos` the line below which sound is too bad.  `places` are the pairs of target and handshake
+    that are tried where not every handshake goes to every target, `notes` what the targets
+    themselves say that a result shows and does not show.
     """
 
     name: str
@@ -68,6 +89,8 @@ class Outline(msgspec.Struct, frozen=True):
     tunnels: tuple[TunnelOutline, ...]
     handshakes: tuple[HandshakeOutline, ...]
     mos: float = MOS
+    places: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def cells(self) -> tuple[Cell, ...]:
         """Every cell, in the plan's order: policies, targets, handshakes, tunnels."""
@@ -76,6 +99,7 @@ class Outline(msgspec.Struct, frozen=True):
             for policy in self.policies
             for target in self.targets
             for handshake in self.handshakes
+            if not self.places or (target, handshake.name) in self.places
             for tunnel in self.tunnels
         )
 
@@ -84,7 +108,7 @@ class Outline(msgspec.Struct, frozen=True):
 
         They are one family: the more claims, the stronger each one's evidence has to be.
         """
-        calls = {one.name for one in self.handshakes if one.role is Role.CALL}
+        calls = {one.name for one in self.handshakes if one.claimed}
         tunnels = {one.name for one in self.tunnels if one.kind not in CONTROL_TUNNELS}
         return tuple(c for c in self.cells() if c.handshake in calls and c.tunnel in tunnels)
 
@@ -121,6 +145,8 @@ class Doubt(StrEnum):
 
     ENVIRONMENT = "environment"
     INVALID = "invalid"
+    ENDPOINT = "endpoint"
+    """It fails at a real service outside and inside: nobody knows whether the service is up."""
     LEAK = "leak"
     TOO_FEW = "too-few"
     UNSTEADY = "unsteady"
@@ -199,7 +225,8 @@ class Comparison(msgspec.Struct, frozen=True):
 
     `blocks` were played whole, `pairs` of them count; `voids` says why the others do not.
     `p` is exact McNemar's, or the anytime-valid one where the plan stops early; `p_adjusted` is
-    Holm's over all claims of the run, None where nothing is claimed.
+    Holm's over all claims of the run, None where nothing is claimed.  `trigger` says what of a call
+    that is restricted outside triggers that, where its variants at a mirror tell.
     """
 
     cell: Cell
@@ -218,6 +245,7 @@ class Comparison(msgspec.Struct, frozen=True):
     fallback: Fallback = Fallback()
     leak: bool = False
     warnings: tuple[str, ...] = ()
+    trigger: str = ""
 
 
 class Findings(msgspec.Struct, frozen=True):

@@ -103,12 +103,23 @@ class TunnelFault(StrEnum):
     BINARY = "binary"
 
 
+class Attribution(StrEnum):
+    """With whom something is wrong.  "Blocked" is said of CENSOR only."""
+
+    TUNNEL = "tunnel"
+    CENSOR = "censor"
+    ENDPOINT = "endpoint"
+    """The service, or nobody knows whether it is the service."""
+    ENVIRONMENT = "environment"
+
+
 class Level(StrEnum):
     """How long a handshake tries and how long its media stages last."""
 
     QUICK = "quick"
     STANDARD = "standard"
     DEEP = "deep"
+    SOAK = "soak"
 
 
 class Role(StrEnum):
@@ -144,7 +155,9 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
 class Invalid(msgspec.Struct, frozen=True, tag="invalid"):
     """The trial says nothing about the censor; counted and shown, never part of a rate.
 
-    `reason` is one of `tunnel-down`, `wrong-exit`, `overloaded`, `censor-down`, `network-down`;
+    `reason` is one of `tunnel-down`, `wrong-exit`, `overloaded`, `censor-down`, `network-down`,
+    and in live runs `leak` (something went around the tunnel) and `contaminated` (another trial may
+    have spoilt this one);
     `fault` is set for `tunnel-down`, and `evidence` holds the tunnel's daemon's own words then,
     scrubbed.
     """
@@ -222,7 +235,8 @@ class Record(msgspec.Struct, frozen=True):
 
     `exit` is the address that the far end saw, None where it never said.  `lag` is the longest
     delay, in seconds, with which the player itself was late: beyond `play.MAX_LAG` the trial is
-    Invalid("overloaded").
+    Invalid("overloaded").  `endpoint` is the public one of several that a live trial asked, as its
+    target's file names it, or "".
     """
 
     outcome: Outcome
@@ -231,6 +245,7 @@ class Record(msgspec.Struct, frozen=True):
     media: tuple[Media, ...] = ()
     exit: Address | None = None
     lag: float = 0.0
+    endpoint: str = ""
 
 
 class Cell(msgspec.Struct, frozen=True, order=True):

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from circumtest import handoff
 from circumtest.censor.enforce import Enforced, enforced
 from circumtest.censor.load import policy
 from circumtest.errors import EnvironmentUnfit, TunnelDown
@@ -134,7 +135,10 @@ class Scene:
             if needed not in path.transports:
                 return Record(Unsupported(f"{path.name} does not carry {needed}"), 0.0)
         rng = self.plan.rng(self.cell, block, arm)
-        script = handshake.script(target, rng)
+        if arm is Arm.INSIDE:
+            script, path = handoff.prepared(handshake, target, rng, path, ground.outside)
+        else:
+            script = handshake.script(target, rng)
         return unless_overloaded(await play(script, path), transport, ground.network.trip)
 
     @property

@@ -31,13 +31,17 @@ ARMS = len(Arm)
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`run.json`.  Times are seconds since the Unix epoch; `finished` is None while it is not."""
+    """`run.json`.  Times are seconds since the Unix epoch; `finished` is None while it is not.
+
+    `environment` is why a live run, when it was last tried, played nothing: in words, or "".
+    """
 
     v: int
     outline: Outline
     started: float
     versions: dict[str, str]
     finished: float | None = None
+    environment: str = ""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -116,11 +120,35 @@ def _sealed(folder: Path, private: bytes) -> bool:
     return hmac.compare_digest(seal[SALT:], hmac.digest(seal[:SALT], private, "sha256"))
 
 
+def salt(folder: Path) -> bytes:
+    """The salt of a run, for tags that are the same all through it.
+
+    Raises ConfigError where its seal is gone: then what was tagged before cannot be tagged again.
+    """
+    try:
+        found = (folder / SEAL).read_bytes()[:SALT]
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+        raise ConfigError(str(folder / SEAL), "", problem, "begin another run with -o") from None
+    if len(found) < SALT:
+        raise ConfigError(str(folder / SEAL), "", "is cut short", "begin another run with -o")
+    return found
+
+
 def finish(folder: Path) -> None:
     """Mark the run as finished."""
     with _full_disk(folder):
         run = msgspec.structs.replace(load(folder), finished=time.time())
         _replace(folder / RUN, msgspec.json.format(_encode(run)))
+
+
+def say_environment(folder: Path, words: str) -> None:
+    """Keep why nothing can be played where this run is tried; "" when it can."""
+    run = load(folder)
+    if run.environment != words:
+        with _full_disk(folder):
+            changed = msgspec.structs.replace(run, environment=words)
+            _replace(folder / RUN, msgspec.json.format(_encode(changed)))
 
 
 class Writer:

@@ -56,12 +56,14 @@ class Count:
     """One arm over the blocks that count for it.
 
     `dull` of the successes carried sound below the line, `opinions` are all that were had.
+    `failed_at` are the public endpoints at which it failed, in live runs.
     """
 
     successes: int = 0
     n: int = 0
     dull: int = 0
     opinions: list[float] = field(default_factory=list)
+    failed_at: set[str] = field(default_factory=set)
     deaths: Counter[tuple[Stage, Cause]] = field(default_factory=Counter)
     frozen_after: list[int] = field(default_factory=list)
 
@@ -75,6 +77,8 @@ class Count:
             self.dull += opinion is not None and opinion < line
         elif isinstance(record.outcome, Failure):
             self.deaths[record.outcome.stage, record.outcome.cause] += 1
+            if record.endpoint:
+                self.failed_at.add(record.endpoint)
             if record.outcome.cause is Cause.FROZEN:
                 self.frozen_after += _frozen_after(record.media)
 
@@ -129,7 +133,8 @@ class Tally:
     `outside_alone` and `inside_alone` count the blocks in which that arm and its control are
     sound, whatever became of the other; `outside` and `inside` those in which all four are.
     `discordant` are the pairs that differ, by block, True where the inside succeeded.
-    `inside_successes` and `wrong_exits` are of the inside arm and of its control.
+    `inside_successes`, `wrong_exits` and `leaks` are of the inside arm and of its control.
+    `same_exits` are the blocks in which the far end saw one address outside and inside.
     """
 
     blocks: int = 0
@@ -145,6 +150,8 @@ class Tally:
     faults: Counter[TunnelFault] = field(default_factory=Counter)
     unsupported: int = 0
     wrong_exits: int = 0
+    leaks: int = 0
+    same_exits: int = 0
     inside_successes: int = 0
     outside_controls: int = 0
     outside_controls_passed: int = 0
@@ -174,6 +181,7 @@ def tally(blocks: Mapping[int, Block], line: float = MOS) -> Tally:
 def _add(counted: Tally, block: Block, line: float) -> None:
     outcomes = {arm: record.outcome for arm, record in block.items()}
     _leaks(counted, outcomes)
+    counted.same_exits += bool(_exits(block, "outside") & _exits(block, "inside"))
     if not _whole(outcomes):
         counted.unfinished += 1
         return
@@ -202,7 +210,15 @@ def _leaks(counted: Tally, outcomes: Mapping[Arm, Outcome]) -> None:
     for arm in (Arm.INSIDE, Arm.INSIDE_CONTROL):
         outcome = outcomes.get(arm)
         counted.inside_successes += isinstance(outcome, Success)
-        counted.wrong_exits += isinstance(outcome, Invalid) and outcome.reason == "wrong-exit"
+        if isinstance(outcome, Invalid):
+            counted.wrong_exits += outcome.reason == "wrong-exit"
+            counted.leaks += outcome.reason == "leak"
+
+
+def _exits(block: Block, side: str) -> set[str]:
+    """The addresses that far ends saw of one side in a block."""
+    records = (block.get(arm) for arm in (Arm(side), Arm(f"{side}-control")))
+    return {record.exit.host for record in records if record and record.exit}
 
 
 def _whole(outcomes: Mapping[Arm, Outcome]) -> bool:

@@ -5,8 +5,12 @@ network, the tunnel or the harness was at fault, and only then that calls are tr
 It refuses to be more certain than the counts: what is left over is inconclusive.
 """
 
+from collections.abc import Collection
+
 from circumtest import stats
 from circumtest.finding import (
+    BEYOND,
+    HANDSHAKE_ONLY,
     ISOLATED,
     OPEN,
     ArmFinding,
@@ -24,6 +28,8 @@ WORKS = 0.8
 """An arm works when at least this share succeeded and Wilson's lower limit is above HALF."""
 HALF = 0.5
 """An arm fails when Wilson's upper limit is below this: surely more failures than successes."""
+QUORUM = 3
+"""Endpoints of a real service at which calls fail before anything is said: one may be down."""
 MOST_VOID = 0.1
 """The share of void blocks beyond which a cell says nothing."""
 
@@ -59,6 +65,18 @@ def inside(count: Count) -> ArmFinding:
     return ArmFinding(state(count.successes, count.n), rate, count.death(), count.mos)
 
 
+def at_service(without: ArmFinding, within: ArmFinding, failed_at: Collection[str]) -> ArmFinding:
+    """The outside arm at a real service, which may be down itself.
+
+    RESTRICTED only beside an inside arm that works, and only where QUORUM endpoints failed.
+    """
+    if without.state is not ArmState.RESTRICTED:
+        return without
+    if within.state is ArmState.WORKS and len(failed_at) >= QUORUM:
+        return without
+    return ArmFinding(ArmState.FAILS, without.rate, without.death, without.mos)
+
+
 # ------------------------------------------------------------------ before any claim
 
 
@@ -67,7 +85,7 @@ def fault(tally: Tally, alpha: float, *, early: bool) -> Verdict | None:
 
     None when the arms may be compared.
     """
-    if tally.wrong_exits:
+    if tally.wrong_exits or tally.leaks:
         return _doubt(Doubt.LEAK)
     if tally.blocks == 0:
         return Verdict(VerdictKind.INCONCLUSIVE, Doubt.TOO_FEW, fewest_pairs(alpha, early=early))
@@ -115,11 +133,12 @@ def claim(
     *,
     family_alpha: float,
     early: bool,
+    service: bool = False,
 ) -> Verdict:
     """The verdict on a call through a real tunnel, once `fault` found nothing.
 
     `p_adjusted` decides; `family_alpha` (alpha over the number of claims) serves only to say how
-    many blocks would do.
+    many blocks would do.  `service` is whether a real service was asked, which may be down.
     """
     without, within = arms[0].state, arms[1].state
     if _spoilt(tally.inside):
@@ -137,9 +156,17 @@ def claim(
             return Verdict(VerdictKind.BYPASSES)
         case ArmState.WORKS, ArmState.FAILS if _shown(-difference.high, p_adjusted):
             return Verdict(VerdictKind.BREAKS_CALLS)
-        case ArmState.FAILS, _:
-            return _doubt(Doubt.ENVIRONMENT)
+        case ArmState.FAILS, _ if (doubt := _failing(within, service=service)) is not None:
+            return _doubt(doubt)
     return _undecided(tally, family_alpha, early=early)
+
+
+def _failing(within: ArmState, *, service: bool) -> Doubt | None:
+    """What a call that fails outside and is not restricted is a sign of; None for too few."""
+    if not service:
+        return Doubt.ENVIRONMENT
+    # Where it works inside it failed at fewer endpoints than it takes.
+    return {ArmState.FAILS: Doubt.ENDPOINT, ArmState.WORKS: Doubt.UNSTEADY}.get(within)
 
 
 def _shown(margin: float, p_adjusted: float) -> bool:
@@ -196,7 +223,7 @@ def control(tally: Tally, kind: str, alpha: float) -> Verdict:
     `isolated` must never succeed; `none` must not differ from the outside.
     """
     if kind == ISOLATED:
-        if tally.inside_successes or tally.wrong_exits:
+        if tally.inside_successes or tally.wrong_exits or tally.leaks:
             return Verdict(VerdictKind.CONTROL_FAILED, Doubt.LEAK)
         if tally.blocks and tally.outside_controls_passed == 0:
             return _doubt(Doubt.ENVIRONMENT)
@@ -208,6 +235,24 @@ def control(tally: Tally, kind: str, alpha: float) -> Verdict:
     return Verdict(VerdictKind.CONTROL_OK)
 
 
-def context(within: ArmFinding) -> Verdict:
-    """What is said of messaging and neutral traffic inside: its state, and no more."""
+def context(without: ArmFinding, within: ArmFinding, *, service: bool = False) -> Verdict:
+    """What is said of messaging and neutral traffic inside: its state, and no more.
+
+    At a real service that fails on both sides, that nobody knows whether it is up.
+    """
+    if service and (without.state, within.state) == (ArmState.FAILS, ArmState.FAILS):
+        return _doubt(Doubt.ENDPOINT)
+    return Verdict(VerdictKind.CONTEXT, within.state)
+
+
+def handed_off(without: ArmFinding, within: ArmFinding) -> Verdict:
+    """What is said of a call that was set up in the tunnel and went on without it: of the block.
+
+    Where nothing is restricted outside, or the arm inside is not clear, no more than its state.
+    """
+    if without.state is ArmState.RESTRICTED:
+        if within.state is ArmState.WORKS:
+            return Verdict(VerdictKind.CONTEXT, HANDSHAKE_ONLY)
+        if within.state is ArmState.FAILS:
+            return Verdict(VerdictKind.CONTEXT, BEYOND)
     return Verdict(VerdictKind.CONTEXT, within.state)

@@ -15,7 +15,20 @@ import click
 
 from circumtest.errors import ConfigError, EnvironmentUnfit
 
-COMMANDS = ("demo", "run", "compare", "show", "plan", "lab", "capture", "list", "doctor")
+COMMANDS = (
+    "demo",
+    "check",
+    "run",
+    "compare",
+    "show",
+    "bundle",
+    "serve",
+    "plan",
+    "lab",
+    "capture",
+    "list",
+    "doctor",
+)
 
 EXIT_CODES = """\b
 Exit codes:
@@ -60,6 +73,7 @@ def group() -> None:
 
     \b
     Examples:
+      circumtest check --vpn client.conf  this connection, and what a VPN changes
       circumtest demo                     the default plan in the lab, and its table
       circumtest plan demo                what it would try, and what it could show
       circumtest run demo -o results/a    carry it out; the same again resumes

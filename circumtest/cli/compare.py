@@ -35,15 +35,16 @@ def tell(run: Path, form: Form, *, long: bool, fail_on: str) -> int:
     from circumtest.report import render
 
     wanted = _verdicts(fail_on)
-    outline = store.load(run).outline
+    begun = store.load(run)
+    outline = begun.outline
     trials, troubles = store.read(run)
     seen, more = sightings.read(run)
     for trouble in (*troubles, *more):
         click.echo(trouble, err=True)
-    if not trials:
+    if not trials and not begun.environment:
         click.echo(f"{run} has no trials yet", err=True)
         return 5
-    findings = compare(outline, trials, seen)
+    findings = compare(outline, trials, seen, begun.environment)
     click.echo(render(findings, form, long=long), nl=False)
     return exit_code(findings, wanted)
 

@@ -1,4 +1,4 @@
-"""`circumtest run`: carry a plan out in the lab."""
+"""`circumtest run`: carry a plan out, in the lab or on the present network."""
 
 import os
 import sys
@@ -10,7 +10,13 @@ import click
 
 
 @click.command(name="run")
-@click.argument("plan", default="demo")
+@click.argument("plan", default="")
+@click.option("--live", is_flag=True, help="On the present network: real services.")
+@click.option(
+    "--mirror",
+    metavar="HOST:TOKEN|FILE",
+    help="On the present network: your own mirror, whole calls.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The run's folder.")
 @click.option("-t", "--tunnel", multiple=True, help="Only this tunnel (repeatable).")
 @click.option("-k", "--handshake", multiple=True, help="Only this handshake (repeatable).")
@@ -23,12 +29,20 @@ import click
 )
 @click.option("--blocks", type=click.IntRange(1, 10000), help="Instead of the plan's.")
 @click.option("--seed", type=int, help="Instead of the plan's.")
+@click.option("--target", multiple=True, help="Live: only this target (repeatable).")
+@click.option("--budget", type=click.FloatRange(min=0), metavar="MINUTES", help="Live: stop then.")
+@click.option("--dry-run", is_flag=True, help="Live: say what would be sent, and send nothing.")
+@click.option("--keep-exit", is_flag=True, help="Live: keep the addresses that far ends saw.")
+@click.option("--neutral", default="neutral", hidden=True, help="Your own file of neutral places.")
+@click.option("-y", "--yes", is_flag=True, help="Live: do not ask before anything is sent.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes; one a core by default.")
 @click.option("--fresh", is_flag=True, help="Begin anew, even where a run could be resumed.")
 def command(**options: Any) -> int:
     """Carry PLAN out, and leave a folder that `compare` and `show` read.
 
-    A run that was stopped is resumed by the same command.
+    Without --live and --mirror it is played in the lab, and nothing leaves this machine.  With one
+    of them it is played from here: you are told what is sent where, and asked.  A run that was
+    stopped is resumed by the same command.
 
     \b
     Examples:
@@ -36,15 +50,67 @@ def command(**options: Any) -> int:
       circumtest run my-plan.toml -o results/a
       circumtest run demo -t wireguard -k whatsapp-call -p ru-calls-2025-09
       circumtest run demo --vpn client.ovpn --vpn link.txt
+      circumtest run --live --vpn client.conf --dry-run
+      circumtest run --live --vpn client.conf --target telegram --budget 60
+      circumtest run --mirror token.txt --vpn client.conf
 
-    A link on the command line is seen by every user of this machine; in a file it is not.
+    A link or a token on the command line is seen by every user of this machine; in a file, or a
+    token in the variable CIRCUMTEST_MIRROR (--mirror ""), it is not.
     """
-    code, folder = carry_out(**options)
+    if options["live"] or options["mirror"] is not None:
+        return _on_site(options)
+    code, folder = carry_out(**_of_the_lab(options))
     if code == 0:
         click.echo(f"now: circumtest compare {folder}", err=True)
     elif code == 130:
         click.echo("stopped; the same command resumes it", err=True)
     return code
+
+
+_LIVE = ("live", "mirror", "target", "budget", "dry_run", "keep_exit", "neutral", "yes")
+_LAB = ("policy", "jobs")
+
+
+def _of_the_lab(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a run in the lab.  Raises UsageError for one that only live runs have."""
+    for name in ("target", "budget", "dry_run", "keep_exit", "yes"):
+        if options[name]:
+            option = name.replace("_", "-")
+            raise click.UsageError(f"--{option} is for live runs: --live, or --mirror")
+    kept = {name: value for name, value in options.items() if name not in _LIVE}
+    return {**kept, "plan": options["plan"] or "demo"}
+
+
+def _on_site(options: dict[str, Any]) -> int:
+    """A run on the present network."""
+    from circumtest.cli import live
+
+    for name in _LAB:
+        if options[name]:
+            raise click.UsageError(f"--{name} is for runs in the lab")
+    if options["live"] and options["mirror"] is not None:
+        raise click.UsageError("--live asks real services, --mirror a mirror: two runs")
+    wanted = live.Live(
+        plan=options["plan"] or ("live" if options["live"] else "mirror"),
+        mirror=options["mirror"],
+        output=options["output"],
+        tunnels=options["tunnel"],
+        handshakes=options["handshake"],
+        targets=options["target"],
+        vpns=options["vpn"],
+        blocks=options["blocks"],
+        seed=options["seed"],
+        budget=options["budget"],
+        neutral=options["neutral"],
+        fresh=options["fresh"],
+        keep_exit=options["keep_exit"],
+        yes=options["yes"],
+        dry=options["dry_run"],
+    )
+    if wanted.dry:
+        return live.show(wanted)
+    code, folder = live.carry_out(wanted)
+    return live.tell_end(code, folder)
 
 
 def carry_out(

@@ -15,9 +15,18 @@ import msgspec
 
 from circumtest import configs, registry
 from circumtest.errors import ConfigError
-from circumtest.finding import CONTROL_TUNNELS, MOS, HandshakeOutline, Outline, TunnelOutline
+from circumtest.finding import (
+    CONTROL_TUNNELS,
+    MIRROR,
+    MOS,
+    HandshakeOutline,
+    Outline,
+    TunnelOutline,
+)
 from circumtest.model import Level
 from circumtest.named import Naming, host_name
+from circumtest.plan import live
+from circumtest.plan.live import LiveTable
 from circumtest.plan.values import TARGETS, Plan, server_table
 from circumtest.recognise import recognise
 from circumtest.script import Handshake
@@ -33,8 +42,9 @@ class _PlanTable(msgspec.Struct, frozen=True):
     """The top level of a plan's file."""
 
     tunnel: tuple[dict[str, Any] | list[Any] | str, ...]
-    handshake: tuple[dict[str, Any], ...]
-    policies: tuple[str, ...]
+    handshake: tuple[dict[str, Any], ...] = ()
+    policies: tuple[str, ...] = ()
+    live: LiveTable | None = None
     summary: str = ""
     seed: int = 1
     blocks: int = 12
@@ -46,9 +56,10 @@ class _PlanTable(msgspec.Struct, frozen=True):
     targets: tuple[str, ...] = ("lab",)
 
 
-def load(name: str, vpns: Sequence[str] = ()) -> Plan:
+def load(name: str, vpns: Sequence[str] = (), describe: live.Describe | None = None) -> Plan:
     """A shipped plan by name, or the plan in a file.  Raises ConfigError: file, table, key, cure.
 
+    `describe` reads the targets of a plan for a real network, which only a live run can carry out.
     `vpns` are files and links that stand in place of the plan's tunnels; its controls stay.
     Tunnels that bring their own configuration are built here once, so that a malformed one is
     refused before anything starts.
@@ -64,14 +75,16 @@ def load(name: str, vpns: Sequence[str] = ()) -> Plan:
     if vpns:
         controls = [one for one in raw.get("tunnel", ()) if _is_control(one)]
         raw = {**raw, "tunnel": [*controls, *vpns]}
-    return parse(raw, file.stem, where)
+    return parse(raw, file.stem, where, describe)
 
 
 def _is_control(tunnel: Any) -> bool:
     return isinstance(tunnel, Mapping) and tunnel.get("kind") in CONTROL_TUNNELS
 
 
-def parse(raw: Mapping[str, Any], name: str, where: str) -> Plan:
+def parse(
+    raw: Mapping[str, Any], name: str, where: str, describe: live.Describe | None = None
+) -> Plan:
     """A plan from a table that TOML gave.  Raises ConfigError."""
     known = [field.name for field in msgspec.structs.fields(_PlanTable)]
     for key in raw:
@@ -80,8 +93,9 @@ def parse(raw: Mapping[str, Any], name: str, where: str) -> Plan:
                 where, f"key `{key}`", "there is no such key", registry.suggest(key, known)
             )
     table = registry.convert(dict(raw), _PlanTable, where, "")
-    _check_head(table, where)
-    handshakes = _handshakes(table, where)
+    real = _real(table, raw, where, describe)
+    _check_head(table, where, real)
+    handshakes, outlines = _called(table, where, real)
     tables, taken = _recognised(table.tunnel, where)
     tunnels = _named(tables, where, "tunnel")
     for number, (tunnel, fields) in enumerate(tunnels.items(), 1):
@@ -90,6 +104,7 @@ def parse(raw: Mapping[str, Any], name: str, where: str) -> Plan:
         **raw,
         "tunnel": [_public(fields) for fields in tables],
         "handshake": [_with_content(fields) for fields in table.handshake],
+        **({"targets": [f"{k} {v}" for k, v in real.digests.items()]} if real else {}),
     }
     digest = hashlib.sha256(_canonical(public).encode()).hexdigest()
     outline = Outline(
@@ -100,40 +115,81 @@ def parse(raw: Mapping[str, Any], name: str, where: str) -> Plan:
         blocks=table.blocks,
         level=table.level,
         stop_early=table.stop_early,
-        targets=table.targets,
-        policies=table.policies,
+        targets=tuple(real.services) or table.targets if real else table.targets,
+        policies=live.POLICIES if real else table.policies,
         mos=table.mos,
         tunnels=tuple(
             TunnelOutline(one, fields["kind"], _server_kind(fields))
             for one, fields in tunnels.items()
         ),
-        handshakes=tuple(
-            _outline_of(one, kind, handshake, table.level)
-            for (one, handshake), kind in zip(handshakes.items(), _kinds(table), strict=True)
-        ),
+        handshakes=outlines,
+        places=live.places(real) if real else (),
+        notes=live.notes(real) if real else (),
     )
-    fars = _fars(table, handshakes, where)
-    namings = _namings(table, handshakes, where)
-    return Plan(outline, table.lanes, table.labs, where, tunnels, handshakes, fars, taken, namings)
+    fars = {} if real else _fars(table, handshakes, where)
+    namings = {} if real else _namings(table, handshakes, where)
+    return Plan(
+        outline, table.lanes, table.labs, where, tunnels, handshakes, fars, taken, namings, real
+    )
 
 
-def _check_head(table: _PlanTable, where: str) -> None:
+def _real(
+    table: _PlanTable, raw: Mapping[str, Any], where: str, describe: live.Describe | None
+) -> live.Live | None:
+    """How the plan is carried out on a real network; None for one that is for the lab."""
+    if "policies" in raw:
+        if table.live is not None:
+            problem = "is there, and policies are the lab's"
+            raise ConfigError(where, "table [live]", problem, "leave one of them out")
+        return None
+    if not set(table.targets).isdisjoint(TARGETS):
+        cure = f"known: {', '.join(configs.names('policies'))}"
+        raise ConfigError(where, "key `policies`", "is missing: the plan is for the lab", cure)
+    real = live.read(table.targets, table.live, where, describe)
+    live.check(raw, real, where)
+    return real
+
+
+def _called(
+    table: _PlanTable, where: str, real: live.Live | None
+) -> tuple[dict[str, Handshake], tuple[HandshakeOutline, ...]]:
+    """The handshakes by name, and what a reader has to know of each row."""
+    if real and real.services:
+        return live.of_services(real, table.level)
+    handshakes = _handshakes(table, where)
+    outlines = tuple(
+        _outline_of(one, kind, handshake, table.level)
+        for (one, handshake), kind in zip(handshakes.items(), _kinds(table), strict=True)
+    )
+    return handshakes, live.with_variants(outlines, real) if real else outlines
+
+
+def _check_head(table: _PlanTable, where: str, real: live.Live | None) -> None:
     for key, value in (("blocks", table.blocks), ("lanes", table.lanes), ("labs", table.labs)):
         if not 1 <= value <= 10_000:
             raise ConfigError(where, f"key `{key}`", f"{value} is out of range", "1 to 10000")
-    for target in table.targets:
-        if target not in TARGETS:
-            problem = f"no target is called {target!r}"
-            raise ConfigError(where, "key `targets`", problem, registry.suggest(target, TARGETS))
+    if not real:
+        _check_targets(table, where)
     for policy in table.policies:
         configs.find("policies", policy)
     for key, values in (("policies", table.policies), ("targets", table.targets)):
         if len(set(values)) < len(values):
             raise ConfigError(where, f"key `{key}`", "names one of them twice")
-    for key in ("tunnel", "handshake", "policies", "targets"):
+    for key in ("tunnel", "targets") if real else ("tunnel", "handshake", "policies", "targets"):
         if not getattr(table, key):
             problem = "is empty: the plan has no cells"
             raise ConfigError(where, f"key `{key}`", problem, "name at least one")
+
+
+def _check_targets(table: _PlanTable, where: str) -> None:
+    """Those of the lab."""
+    for target in table.targets:
+        if target == MIRROR:
+            problem = "is the lab's, and the plan asks a mirror"
+            raise ConfigError(where, "key `policies`", problem, "leave it out")
+        if target not in TARGETS:
+            problem = f"no target is called {target!r}"
+            raise ConfigError(where, "key `targets`", problem, registry.suggest(target, TARGETS))
 
 
 def _recognised(
@@ -227,6 +283,9 @@ def _namings(
         if given is None:
             continue
         place = f"[[handshake]] {name!r}, key `resolve`"
+        if getattr(handshakes[name], "handoff", False):
+            problem = "a call that is handed off is called by address"
+            raise ConfigError(where, place, problem, "leave out `resolve` or `handoff`")
         told = given if isinstance(given, Mapping) else {"over": given}
         found[name] = registry.convert(told, Naming, where, place)
         try:
@@ -258,7 +317,9 @@ def _outline_of(name: str, kind: str, handshake: Handshake, level: Level) -> Han
         handshake.listen.transport,
         level,
         handshake.messaging,
-        handshake.app,
+        # A call that is handed off is no call over its transport that works.
+        "" if (handed := bool(getattr(handshake, "handoff", False))) else handshake.app,
+        handoff=handed,
     )
 
 

@@ -7,6 +7,7 @@ stopped goes on exactly as it would have.  It refuses to start anything.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -20,6 +21,7 @@ from circumtest.finding import CONTROL_TUNNELS, Outline
 from circumtest.ladders import PACES
 from circumtest.model import Arm, Cell
 from circumtest.named import Naming
+from circumtest.plan.live import Live, Variant
 from circumtest.resolve import GRACE, Over
 from circumtest.script import Handshake
 
@@ -46,16 +48,24 @@ class Plan:
     _fars: Mapping[str, Mapping[str, Any]]
     _taken: Mapping[str, str]
     _namings: Mapping[str, Naming]
+    live: Live | None = None
+    """How it is carried out on a real network; None for a plan that is for the lab."""
 
     def handshake(self, name: str) -> Handshake:
-        return self._handshakes[name]
+        """By the name of its row; a variant at a mirror is a row of the handshake that it varies"""
+        return self._handshakes[name.partition("~")[0]]
+
+    def variant(self, name: str) -> Variant | None:
+        """In what a row at a mirror differs from the handshake; None for the handshake itself."""
+        _, _, variant = name.partition("~")
+        return Variant(variant) if variant else None
 
     def control(self, cell: Cell) -> Handshake:
         """The neutral exchange with the same place: transport, port and size of the handshake's.
 
         Where a real program has that port, another port of the same address.
         """
-        handshake = self._handshakes[cell.handshake]
+        handshake = self.handshake(cell.handshake)
         listen = handshake.listen
         port = CONTROL_PORT if cell.handshake in self._fars else listen.port
         fields = {"kind": "echo", "transport": str(listen.transport), "port": port}
@@ -82,6 +92,10 @@ class Plan:
         return registry.build(
             registry.SERVERS, server_table(server), self.where, f"tunnel {tunnel!r}"
         )
+
+    def table(self, tunnel: str) -> Mapping[str, Any]:
+        """The plan's fields of a tunnel, its kind among them."""
+        return {key: value for key, value in self._tunnels[tunnel].items() if key != "name"}
 
     def is_control(self, tunnel: str) -> bool:
         """Whether it is a control of the plan, which nothing is claimed or demanded of."""
@@ -129,8 +143,20 @@ class Plan:
         }
         return json.dumps(hidden, default=str).encode() if any(hidden.values()) else b""
 
+    def confidential(self) -> tuple[str, ...]:
+        """Texts that hold the tunnels' secrets, files that fields name among them.
+
+        Not for keeping; `circumtest.telltale.secrets_in` takes them apart.
+        """
+        texts: list[str] = []
+        for fields in self._tunnels.values():
+            hidden = registry.secrets(registry.TUNNELS, fields["kind"])
+            for key in sorted(hidden & fields.keys()):
+                texts += _texts(fields[key])
+        return tuple(texts)
+
     def version(self, target: str) -> int:
-        """4 or 6."""
+        """4 or 6, in the lab."""
         return TARGETS[target]
 
     def order(self, cell: Cell, block: int) -> tuple[Arm, ...]:
@@ -154,15 +180,21 @@ class Plan:
     def seconds(self, cell: Cell) -> float:
         """At most how long one block of a cell takes, in seconds, without bringing anything up."""
         pace = PACES[self.outline.level]
-        media = pace.media if "media-up" in self._handshakes[cell.handshake].stages else 0.0
+        stages = self.handshake(cell.handshake).stages
+        media = pace.media if "media-up" in stages and not self._reached(cell.handshake) else 0.0
         named = pace.patience + GRACE if cell.handshake in self._namings else 0.0
         return 2 * (named + pace.patience + media)
+
+    def _reached(self, handshake: str) -> bool:
+        """Whether only what strangers reach of it is tried."""
+        return any(one.reached for one in self.outline.handshakes if one.name == handshake)
 
     def select(
         self,
         tunnels: Sequence[str] = (),
         handshakes: Sequence[str] = (),
         policies: Sequence[str] = (),
+        targets: Sequence[str] = (),
         *,
         blocks: int | None = None,
         seed: int | None = None,
@@ -176,6 +208,7 @@ class Plan:
             (tunnels, [one.name for one in outline.tunnels], "--tunnel"),
             (handshakes, [one.name for one in outline.handshakes], "--handshake"),
             (policies, outline.policies, "--policy"),
+            (targets, outline.targets, "--target"),
         ):
             for name in given:
                 if name not in has:
@@ -185,14 +218,19 @@ class Plan:
             outline,
             tunnels=tuple(t for t in outline.tunnels if not tunnels or t.name in tunnels),
             handshakes=tuple(
-                h for h in outline.handshakes if not handshakes or h.name in handshakes
+                h
+                for h in outline.handshakes
+                if not handshakes or {h.name, h.base} & set(handshakes)
             ),
+            targets=tuple(t for t in outline.targets if not targets or t in targets),
             policies=tuple(p for p in outline.policies if not policies or p in policies),
             blocks=outline.blocks if blocks is None else blocks,
             seed=outline.seed if seed is None else seed,
         )
         if changed == outline:
             return self
+        if outline.places:
+            changed = _narrowed(changed)
         changed = msgspec.structs.replace(changed, hash=_rehash(changed))
         return replace(self, outline=changed)
 
@@ -218,6 +256,28 @@ def _content(named: Any) -> Any:
         return hashlib.sha256(Path(named).read_bytes()).hexdigest()
     except (OSError, TypeError, ValueError):
         return ""
+
+
+def _texts(value: Any) -> list[str]:
+    """The texts in a field, and those of the files that they name."""
+    if isinstance(value, Mapping):
+        return [text for one in value.values() for text in _texts(one)]
+    if isinstance(value, list | tuple):
+        return [text for one in value for text in _texts(one)]
+    texts = [str(value)]
+    with suppress(OSError, ValueError):
+        texts.append(Path(str(value).partition(":")[2] or str(value)).read_text(errors="replace"))
+    return texts
+
+
+def _narrowed(outline: Outline) -> Outline:
+    """Without the handshakes and notes of targets that are left out."""
+    called = {handshake for target, handshake in outline.places if target in outline.targets}
+    return msgspec.structs.replace(
+        outline,
+        handshakes=tuple(one for one in outline.handshakes if one.name in called),
+        notes=tuple(one for one in outline.notes if one.split(" shows: ")[0] in outline.targets),
+    )
 
 
 def _rehash(outline: Outline) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from circumtest.appearance import Sighting
 from circumtest.finding import (
     CONTROL_TUNNELS,
+    LIVE,
     ArmFinding,
     ArmState,
     Comparison,
@@ -22,6 +23,7 @@ from circumtest.model import Role, Transport
 ABSENT = "—"
 LOOKS = "(nDPI's label)"
 NOT_RECOGNISED = "not recognised"
+STRANGERS = "Only what real services answer to strangers was tried: no call was made."
 WIDE = 8
 """Tunnels that a table has as columns; more are rows."""
 
@@ -44,6 +46,8 @@ def answer(findings: Findings) -> tuple[str, ...]:
     for policy in findings.outline.policies:
         here = [one for one in claims if one.cell.policy == policy]
         sentences.append(f"{policy}: {_sentence(here)}")
+    if any(one.reached for one in findings.outline.handshakes):
+        sentences.append(STRANGERS)
     return tuple(sentences)
 
 
@@ -65,9 +69,16 @@ def _sentence(here: list[Comparison]) -> str:
     if down:
         said.append(f"down for some calls: {', '.join(down)}.")
     said += _fallbacks(here)
+    said += _triggers(here)
     if any(one.verdict.kind is VerdictKind.INCONCLUSIVE for one in here):
         said.append("Some cells are inconclusive.")
     return " ".join(said)
+
+
+def _triggers(here: list[Comparison]) -> list[str]:
+    """What the restricted calls are recognised by, where their variants tell."""
+    told = {one.cell.handshake: one.trigger for one in here if one.trigger}
+    return [f"{name}: {trigger}." for name, trigger in told.items()]
 
 
 def _fallbacks(here: list[Comparison]) -> list[str]:
@@ -137,6 +148,8 @@ def matrices(findings: Findings) -> tuple[Table, ...]:
                     if (cell.policy, cell.target) == (policy, target)
                     and cell.handshake == handshake.name
                 ]
+                if not here:
+                    continue
                 line = findings.outline.mos
                 verdicts = (_verdict(one, line) for one in here)
                 rows.append((handshake.name, _outside(here, line), *verdicts))
@@ -164,12 +177,17 @@ def _turned(table: Table) -> Table:
 
 
 def _outside(here: list[Comparison], line: float) -> str:
-    """The outside arm of a row, from the cell that has most pairs of it."""
+    """The outside arm of a row, from the cell that has most pairs of it.
+
+    Of equals from one that knows more than that it fails: at a real service only those through
+    which it works do.
+    """
     played = [one for one in here if one.outside.rate.n]
     if not played:
         return "?"
-    best = max(played, key=lambda one: one.outside.rate.n)
-    return _arm(best.outside) + _sound(best.outside, line)
+    arms = [one.outside for one in played]
+    best = max(arms, key=lambda arm: (arm.rate.n, arm.state is not ArmState.FAILS))
+    return _arm(best) + _sound(best, line)
 
 
 def _arm(arm: ArmFinding) -> str:
@@ -256,7 +274,7 @@ def caveats(findings: Findings) -> tuple[str, ...]:
     tunnels = [one for one in findings.outline.tunnels if one.kind not in CONTROL_TUNNELS]
     calls = [one for one in findings.outline.handshakes if one.role is Role.CALL]
     said = list(findings.warnings)
-    if tunnels and calls:
+    if tunnels and calls and LIVE not in findings.outline.policies:
         said.append(
             "a lab shows what happens under the policies named above, not what any network does"
         )

@@ -18,7 +18,7 @@ from circumtest.errors import TunnelDown
 from circumtest.inside import Settings, binary, settle
 from circumtest.model import Address, Transport, TunnelFault
 from circumtest.netns import Netns
-from circumtest.path import Conn, Path, Sink
+from circumtest.path import Conn, Path, Sink, Unfragmented
 from circumtest.path.direct import DirectPath
 from circumtest.path.resolve import resolve
 from circumtest.process import ProcessEnded
@@ -160,6 +160,16 @@ class _Watched:
     def send(self, data: bytes, remote: Address) -> None:
         self.sends()
         self.conn.send(data, remote)
+
+    def whole(self) -> None:
+        """Datagrams inside are not fragmented from now on."""
+        if isinstance(self.conn, Unfragmented):
+            self.conn.whole()
+
+    @property
+    def refused(self) -> bool:
+        """Whether the device inside did not take the last one."""
+        return isinstance(self.conn, Unfragmented) and self.conn.refused
 
     def close(self) -> None:
         self.conn.close()

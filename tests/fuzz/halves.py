@@ -30,6 +30,7 @@ MAX_EMITS = 4
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     **{kind: (kind, {}) for kind in kinds(HANDSHAKES)},
     "whatsapp-message": ("whatsapp-message", {"root": TEST_ROOT}),
+    "whatsapp-message web": ("whatsapp-message", {"root": TEST_ROOT, "form": "web"}),
     "echo over TCP": ("echo", {"transport": Transport.TCP}),
     "sip over TCP": ("sip", {"transport": Carrier.TCP}),
     "turn over TCP": ("turn", {"transport": Carrier.TCP}),

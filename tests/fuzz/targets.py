@@ -41,18 +41,21 @@ from circumtest.wire import (
     mtproto_clear,
     mtproto_transport,
     noise,
+    ntp,
     pcmu,
     protobuf,
     quic,
     reflector,
     rtp,
     sdp,
+    sealed,
     sip,
     socks,
     stun,
     tls,
     turn,
     wacert,
+    websocket,
     whatsapp,
     whip,
     zoom,
@@ -361,6 +364,10 @@ WIRE: dict[str, Target] = {
         ),
         inputs(HELLO, SEALED),
     ),
+    "ntp": Target(
+        parsers(ntp.parse_request, partial(ntp.parse_answer, cookie=KEY[:8])),
+        inputs(ntp.pack_request(KEY[:8]), ntp.pack_answer(KEY[:8], KEY[:8])),
+    ),
     "pcmu": Target(
         parsers(pcmu.unpack, _marks),
         inputs(
@@ -385,6 +392,14 @@ WIRE: dict[str, Target] = {
         inputs(SOUND),
     ),
     "sdp": Target(parsers(_sdp, _text(sdp.parse_candidate)), inputs(OFFER, CANDIDATE)),
+    "sealed": Target(
+        parsers(
+            partial(sealed.unseal, secret=KEY, direction=b"up"),
+            partial(sealed.is_authentic, secret=KEY, direction=b"up"),
+            partial(sealed.length, secret=KEY, direction=b"up"),
+        ),
+        inputs(sealed.seal(bytes(8), b"body", 40, KEY, b"up")),
+    ),
     "sip": Target(parsers(_sip, _fed(sip.Framer)), inputs(INVITE)),
     "socks": Target(
         parsers(socks.method, socks.granted, socks.reply, socks.parse_datagram),
@@ -407,6 +422,19 @@ WIRE: dict[str, Target] = {
             partial(wacert.check_chain, root=KEY[:32], static=PAIR.public, at=1.0),
         ),
         inputs(CHAIN),
+    ),
+    "websocket": Target(
+        parsers(
+            websocket.parse_frame,
+            websocket.parse_request,
+            partial(websocket.parse_answer, key=KEY[:16]),
+        ),
+        inputs(
+            websocket.pack_request("lab.example", "/", KEY[:16], "https://lab.example"),
+            websocket.pack_answer("key"),
+            websocket.pack_frame(b"masked", b"mask"),
+            websocket.pack_frame(bytes(126)),
+        ),
     ),
     "whatsapp": Target(parsers(_whatsapp), payloads("wa_alloc_2023", "wa_alloc_2019")),
     "whip": Target(

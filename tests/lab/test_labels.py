@@ -48,6 +48,7 @@ RTCP = ("Unknown",)
 ROWS = {
     "whatsapp-call": row("whatsapp-call", "STUN.WhatsAppCall"),
     "whatsapp-message": row("whatsapp-message", "WhatsApp", form="ed", root=TEST_ROOT),
+    "signal-message": row("signal-message", "TLS.Signal"),
     "telegram-call-udp": row(
         "telegram-call-udp", "Telegram", beside=("SRTP.TelegramVoip",), level=Level.QUICK
     ),

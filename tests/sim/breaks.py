@@ -73,6 +73,7 @@ BREAKS: dict[str, Breaks] = {
         "telegram-call-tcp": _SILENT,
         "telegram-call-turn": (Stage.BINDING, Cause.TIMEOUT),
         "telegram-call-udp": (Stage.BINDING, Cause.TIMEOUT),
+        "signal-message": (Stage.SIGNALLING, Cause.TIMEOUT),
         "telegram-message": (Stage.SIGNALLING, Cause.TIMEOUT),
         "turn": (Stage.ALLOCATE, Cause.TIMEOUT),
         "webrtc": (Stage.SIGNALLING, Cause.TIMEOUT),

@@ -36,6 +36,7 @@ SILENT = {
     "stun-binding",
     "whatsapp-message",
     "telegram-message",
+    "signal-message",
 }
 """Handshakes without sound."""
 CALLS = [kind for kind in kinds(HANDSHAKES) if kind not in SILENT]

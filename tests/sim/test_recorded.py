@@ -89,7 +89,7 @@ def test_every_capture_plays_both_halves(name: str, variant: Variant, version: i
     assert play(handshake, version=version).outcome == Success()
 
 
-@pytest.mark.parametrize("level", list(Level))
+@pytest.mark.parametrize("level", [Level.QUICK, Level.STANDARD, Level.DEEP])
 def test_sound_lasts_as_long_as_the_level_wants(level: Level) -> None:
     """Longer than what was recorded: it begins anew, with growing numbers, and nothing is lost."""
     begun = time.perf_counter()

@@ -117,7 +117,7 @@ def test_a_call_that_nobody_hinders_succeeds(
     assert media.up.rtt == pytest.approx(0.03, abs=0.02)
 
 
-@pytest.mark.parametrize("level", list(Level))
+@pytest.mark.parametrize("level", [Level.QUICK, Level.STANDARD, Level.DEEP])
 def test_every_level_lasts_as_long_as_it_should(level: Level) -> None:
     """Also the longest."""
     record = play(Sip(level=level))

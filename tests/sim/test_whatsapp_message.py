@@ -16,6 +16,7 @@ from circumtest.wire.noise import KeyPair
 
 PLAIN = WhatsappMessage(root=TEST_ROOT)
 ED = WhatsappMessage(root=TEST_ROOT, form="ed")
+WEB = WhatsappMessage(root=TEST_ROOT, form="web")
 ROOT, MIDDLE, STATIC = (bytes([n]) * 32 for n in (1, 2, 3))
 
 
@@ -41,7 +42,7 @@ def died(record: Record) -> tuple[Stage, Cause]:
 
 
 @pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("handshake", [PLAIN, ED])
+@pytest.mark.parametrize("handshake", [PLAIN, ED, WEB])
 def test_a_server_that_the_root_vouches_for_is_believed(
     handshake: WhatsappMessage, version: int
 ) -> None:

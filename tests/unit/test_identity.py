@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circumtest.identity import certificate, public_key, shown_key
+from circumtest.identity import certificate, names, public_key, shown_key
 
 
 def der(secret: str, name: str = "relay.test") -> bytes:
@@ -43,3 +43,25 @@ def test_garbage_is_no_certificate(data: bytes) -> None:
     """ValueError, and nothing else."""
     with pytest.raises(ValueError):
         shown_key(data)
+
+
+@pytest.mark.parametrize(
+    ("shown", "name", "is_for"),
+    [
+        ("chat.test", "chat.test", True),
+        ("CHAT.test", "chat.TEST", True),
+        ("*.chat.test", "a.chat.test", True),
+        ("*.chat.test", "chat.test", False),
+        ("*.chat.test", "a.b.chat.test", False),
+        ("other.test", "chat.test", False),
+    ],
+)
+def test_whom_a_certificate_is_for(shown: str, name: str, is_for: bool) -> None:
+    """Letters' case does not count, and a star is one label."""
+    assert names(der("one", shown), name) is is_for
+
+
+@given(st.binary(max_size=200), st.text(max_size=20))
+def test_what_is_no_certificate_is_for_nobody(data: bytes, name: str) -> None:
+    """Whatever it is."""
+    assert not names(data, name)

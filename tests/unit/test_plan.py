@@ -8,6 +8,7 @@ import pytest
 from circumtest import configs
 from circumtest.errors import ConfigError
 from circumtest.lab.servers.dante import Dante
+from circumtest.live import targets
 from circumtest.model import Arm, Role
 from circumtest.named import Naming
 from circumtest.names import Mood
@@ -31,7 +32,7 @@ def plan(**changes: Any) -> Plan:
 @pytest.mark.parametrize("name", configs.names("plans"))
 def test_every_shipped_plan_loads(name: str) -> None:
     """And has cells."""
-    assert load(name).outline.cells()
+    assert load(name, (), targets.load).outline.cells()
 
 
 def test_the_demo_is_what_the_readme_promises() -> None:

@@ -95,6 +95,26 @@ def test_without_a_secret_the_systems_roots_decide() -> None:
     assert record.outcome.cause == Cause.WRONG_IDENTITY
 
 
+@pytest.mark.parametrize(("name", "right"), [("relay.test", True), ("block.test", False)])
+def test_where_a_root_is_not_known_the_name_decides(name: str, right: bool) -> None:
+    """Whoever calls himself so is taken at his word, and nobody else."""
+
+    def script() -> Script[None]:
+        yield from enter(Stage.SIGNALLING)
+        channel = yield from open_tcp(THERE, 3.0)
+        stream = TlsStream(Stream(channel), name="relay.test", rootless=True)
+        yield from stream.handshake((yield from now()) + 3.0)
+
+    server = TlsAnswerer(Shout(), "whoever", name)
+    outcome = simulate(script(), {(Transport.TCP, THERE): server}).outcome
+
+    if right:
+        assert outcome == Success()
+    else:
+        assert isinstance(outcome, Failure)
+        assert outcome.cause == Cause.WRONG_IDENTITY
+
+
 def test_what_is_no_tls_is_malformed_and_what_ends_has_ended() -> None:
     """An HTTP server, and one that hangs up."""
     for server, cause in (

@@ -5,9 +5,18 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
+from circumtest import verdict
 from circumtest.compare import compare
-from circumtest.finding import Comparison
-from circumtest.model import Cell, Outcome, Record
+from circumtest.finding import (
+    BEYOND,
+    HANDSHAKE_ONLY,
+    ArmState,
+    Comparison,
+    Verdict,
+    VerdictKind,
+)
+from circumtest.model import Cell, Invalid, Outcome, Record
+from circumtest.tally import Count
 from tests.unit.runs import (
     DOWN,
     LATE,
@@ -145,3 +154,76 @@ def test_controls_are_judged_as_controls(tunnel: str, inside: Outcome, verdict: 
     controls = (OK, inside) if tunnel == "isolated" else (OK, OK)
 
     assert str(judged([SILENT] * N, [inside] * N, controls, tunnel).verdict) == verdict
+
+
+@pytest.mark.parametrize(
+    ("without", "within", "said"),
+    [
+        ([False] * 12, [True] * 12, HANDSHAKE_ONLY),
+        ([False] * 12, [False] * 12, BEYOND),
+        ([True] * 12, [True] * 12, ArmState.WORKS),
+        ([False] * 12, [True, False] * 6, ArmState.UNCLEAR),
+    ],
+)
+def test_of_a_call_that_is_handed_off_only_the_block_is_told(
+    without: list[bool], within: list[bool], said: str
+) -> None:
+    """A call that goes on without the tunnel says nothing in the tunnel's favour."""
+    outside = verdict.outside(Count(sum(without), len(without)), "ru")
+    inside = verdict.inside(Count(sum(within), len(within)))
+
+    assert verdict.handed_off(outside, inside) == Verdict(VerdictKind.CONTEXT, said)
+
+
+def at_service(
+    outside: Outcome, inside: Outcome, *, endpoints: int = 3, target: str = "whatsapp"
+) -> Comparison:
+    """The comparison of a call at a real service, whose endpoints take turns."""
+    plan = replace(outline("wireguard", policies=("live",)), targets=(target,))
+    cell = Cell("wireguard", "call", target, "live")
+    played = [
+        replace(one, record=replace(one.record, endpoint=f"e{one.block % endpoints}"))
+        for one in trials(cell, [outside] * N, [inside] * N)
+    ]
+    findings = compare(plan, played)
+    return next(one for one in findings.comparisons if one.cell == cell)
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside", "endpoints", "verdict", "state"),
+    [
+        (SILENT, OK, 3, "bypasses", "restricted"),
+        (SILENT, OK, 2, "inconclusive(unsteady)", "fails"),
+        (SILENT, SILENT, 3, "inconclusive(endpoint)", "fails"),
+        (OK, SILENT, 3, "breaks-calls", "works"),
+        (OK, OK, 3, "not-needed", "works"),
+    ],
+)
+def test_a_real_service_may_be_down_itself(
+    outside: Outcome, inside: Outcome, endpoints: int, verdict: str, state: str
+) -> None:
+    """Restricted is said of three endpoints or more, and only where it works inside."""
+    one = at_service(outside, inside, endpoints=endpoints)
+
+    assert (str(one.verdict), str(one.outside.state)) == (verdict, state)
+
+
+def test_a_mirror_is_known_to_be_up() -> None:
+    """What fails there on both sides while controls pass does fail."""
+    assert str(at_service(SILENT, SILENT, target="mirror").verdict) == "does-not-bypass"
+
+
+def test_what_went_around_a_tunnel_is_a_leak() -> None:
+    """Whatever else was found, and it is exit code 6."""
+    one = judged([OK] * N, [OK] * (N - 1) + [Invalid("leak")], policy="live")
+
+    assert str(one.verdict) == "inconclusive(leak)"
+    assert one.leak
+    assert any("went around the tunnel" in text for text in one.warnings)
+
+
+def test_contaminated_trials_are_void() -> None:
+    """Beyond a tenth nothing is said."""
+    one = judged([Invalid("contaminated")] * 3 + [SILENT] * (N - 3), [OK] * N, policy="live")
+
+    assert str(one.verdict) == "inconclusive(invalid)"
