@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from circumtest import fallback, health, trigger, verdict
 from circumtest.appearance import Sighting
+from circumtest.attribution import Controls, attribute
 from circumtest.finding import (
     CONTROL_TUNNELS,
     ISOLATED,
@@ -31,11 +32,14 @@ from circumtest.finding import (
     Verdict,
     VerdictKind,
 )
-from circumtest.model import Arm, Cell, Record, Trial
+from circumtest.model import Arm, Attribution, Cell, Record, Trial
 from circumtest.stats import ALPHA, Interval, anytime_p, holm, mcnemar, newcombe
 from circumtest.tally import Tally, tally
 
 Blocks = dict[int, dict[Arm, Record]]
+
+_TELLING = (Doubt.ENVIRONMENT, Doubt.ENDPOINT)
+"""Doubts that themselves say with whom it lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,37 @@ def _judge(outline: Outline, one: _Numbers, p_adjusted: float | None) -> Compari
         voids=dict(sorted(one.tally.voids.items())),
         leak=leak,
         warnings=health.of_cell(one.cell, one.tally, one.outside, found, one.tunnel.kind),
+        attribution=_with_whom(one, found),
     )
+
+
+def _with_whom(one: _Numbers, found: Verdict) -> Attribution | None:
+    """With whom a failure in a live run lies; None where nothing fails or nobody can tell.
+
+    A lab knows that without asking, and controls that are tunnels are nobody's.
+    """
+    if one.cell.policy != LIVE or one.tunnel.kind in CONTROL_TUNNELS:
+        return None
+    if found.kind is VerdictKind.INCONCLUSIVE and found.reason not in _TELLING:
+        return None
+    counted = one.tally
+    down = found.kind is VerdictKind.TUNNEL_DOWN
+    return attribute(
+        one.outside.state,
+        ArmState.FAILS if down else one.inside.state,
+        Controls(
+            _passed(counted.outside_controls_passed, counted.outside_controls),
+            _passed(counted.inside_controls_passed, counted.inside_controls),
+        ),
+        trouble=Attribution.TUNNEL if down else None,
+        fine=found.reason != Doubt.ENVIRONMENT,
+        known_up=not one.service,
+    )
+
+
+def _passed(passed: int, played: int) -> bool | None:
+    """Whether a control passed in most blocks."""
+    return 2 * passed > played if played else None
 
 
 def _verdict(outline: Outline, one: _Numbers, p_adjusted: float | None) -> Verdict:

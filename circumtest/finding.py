@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from circumtest.appearance import Sighting
-from circumtest.model import Cell, Level, Role, Stage, Transport
+from circumtest.model import Attribution, Cell, Level, Role, Stage, Transport
 
 OPEN = "open"
 """The policy that restricts nothing: the negative control of every plan that has it."""
@@ -226,7 +226,8 @@ class Comparison(msgspec.Struct, frozen=True):
     `blocks` were played whole, `pairs` of them count; `voids` says why the others do not.
     `p` is exact McNemar's, or the anytime-valid one where the plan stops early; `p_adjusted` is
     Holm's over all claims of the run, None where nothing is claimed.  `trigger` says what of a call
-    that is restricted outside triggers that, where its variants at a mirror tell.
+    that is restricted outside triggers that, where its variants at a mirror tell, `attribution`
+    with whom a failure in a live run lies, None where nobody can tell.
     """
 
     cell: Cell
@@ -246,6 +247,7 @@ class Comparison(msgspec.Struct, frozen=True):
     leak: bool = False
     warnings: tuple[str, ...] = ()
     trigger: str = ""
+    attribution: Attribution | None = None
 
 
 class Findings(msgspec.Struct, frozen=True):

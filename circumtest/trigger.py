@@ -42,8 +42,15 @@ def tell(
         several = {transports[each.cell.handshake] for each in place}
         gone = len(several) > 1 and all(_cut_off(tallies[each.cell]) for each in place)
         found = _trigger(one, rows, gone=gone) if rows else ""
-        told.append(replace(one, trigger=found) if found else one)
+        told.append(_told(one, found) if found else one)
     return tuple(told)
+
+
+def _told(one: Comparison, found: str) -> Comparison:
+    """Where nothing reaches the place, the network in between is not as such at fault."""
+    if found == DESTINATION:
+        return replace(one, trigger=found, attribution=None)
+    return replace(one, trigger=found)
 
 
 def _variants(outline: Outline) -> dict[str, dict[str, str]]:

@@ -7,6 +7,8 @@ and of that only where the same thing worked another way and a neutral place ans
 
 from collections.abc import Iterable, Iterator
 
+from circumtest.attribution import Controls, attribute
+from circumtest.finding import ArmState
 from circumtest.live.checked import (
     FINE,
     About,
@@ -19,6 +21,7 @@ from circumtest.live.checked import (
     usable,
 )
 from circumtest.live.phrases import Phrasebook, Translate
+from circumtest.model import Attribution
 
 _SOLD_AS_CALLS = ("whatsapp", "telegram", "signal", "messenger")
 """Apps of which people ask for calls: where nothing can be tried, that is said."""
@@ -145,9 +148,12 @@ def suspicions(checked: Checked, say: Phrasebook) -> Iterator[str]:
         beside = [(vpn.name, vpn.of(tried.service)) for vpn in checked.vpns if vpn.state == "up"]
         works = next((vpn for vpn, one in beside if one and one.state is State.WORKED), "")
         fails = next((vpn for vpn, one in beside if one and one.state is State.FAILED), "")
-        if works:
+        inside = ArmState.WORKS if works else ArmState.FAILS if fails else None
+        controls = Controls(tried.control, True if works or fails else None)
+        blamed = attribute(ArmState.FAILS, inside, controls, known_up=tried.sound)
+        if works and blamed is Attribution.CENSOR:
             yield say("blocked", what=what, attempts=tried.attempts, vpn=works)
-        elif fails:
+        elif fails and blamed is Attribution.ENDPOINT:
             yield say("endpoint", what=what, vpn=fails)
         else:
             yield say("suspected", what=what, attempts=tried.attempts)

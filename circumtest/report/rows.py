@@ -18,7 +18,7 @@ from circumtest.finding import (
     Rate,
     VerdictKind,
 )
-from circumtest.model import Role, Transport
+from circumtest.model import Attribution, Role, Transport
 
 ABSENT = "—"
 LOOKS = "(nDPI's label)"
@@ -70,6 +70,7 @@ def _sentence(here: list[Comparison]) -> str:
         said.append(f"down for some calls: {', '.join(down)}.")
     said += _fallbacks(here)
     said += _triggers(here)
+    said += _with_whom(here)
     if any(one.verdict.kind is VerdictKind.INCONCLUSIVE for one in here):
         said.append("Some cells are inconclusive.")
     return " ".join(said)
@@ -79,6 +80,20 @@ def _triggers(here: list[Comparison]) -> list[str]:
     """What the restricted calls are recognised by, where their variants tell."""
     told = {one.cell.handshake: one.trigger for one in here if one.trigger}
     return [f"{name}: {trigger}." for name, trigger in told.items()]
+
+
+def _with_whom(here: list[Comparison]) -> list[str]:
+    """With whom failures lie, where that could be told (in live runs)."""
+    told: dict[str, list[str]] = {}
+    for one in here:
+        if one.attribution is not None:
+            cell, is_tunnel = one.cell, one.attribution is Attribution.TUNNEL
+            told.setdefault(str(one.attribution), []).append(
+                cell.tunnel if is_tunnel else cell.handshake
+            )
+    return [
+        f"with whom it lies: {who}: {', '.join(dict.fromkeys(of))}." for who, of in told.items()
+    ]
 
 
 def _fallbacks(here: list[Comparison]) -> list[str]:

@@ -66,6 +66,7 @@ def test_where_nothing_at_all_reaches_a_mirror_that_answers_inside_it_is_the_des
     one = said.comparisons[0]
 
     assert (str(one.verdict), one.trigger) == ("inconclusive(environment)", "by destination")
+    assert one.attribution is None
 
 
 def test_it_is_not_the_destination_where_connections_pass() -> None:

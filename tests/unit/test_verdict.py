@@ -190,27 +190,30 @@ def at_service(
 
 
 @pytest.mark.parametrize(
-    ("outside", "inside", "endpoints", "verdict", "state"),
+    ("outside", "inside", "endpoints", "verdict", "state", "blamed"),
     [
-        (SILENT, OK, 3, "bypasses", "restricted"),
-        (SILENT, OK, 2, "inconclusive(unsteady)", "fails"),
-        (SILENT, SILENT, 3, "inconclusive(endpoint)", "fails"),
-        (OK, SILENT, 3, "breaks-calls", "works"),
-        (OK, OK, 3, "not-needed", "works"),
+        (SILENT, OK, 3, "bypasses", "restricted", "censor"),
+        (SILENT, OK, 2, "inconclusive(unsteady)", "fails", None),
+        (SILENT, SILENT, 3, "inconclusive(endpoint)", "fails", "endpoint"),
+        (OK, SILENT, 3, "breaks-calls", "works", "tunnel"),
+        (OK, DOWN, 3, "tunnel-down(handshake)", "works", "tunnel"),
+        (OK, OK, 3, "not-needed", "works", None),
     ],
 )
 def test_a_real_service_may_be_down_itself(
-    outside: Outcome, inside: Outcome, endpoints: int, verdict: str, state: str
+    outside: Outcome, inside: Outcome, endpoints: int, verdict: str, state: str, blamed: str | None
 ) -> None:
     """Restricted is said of three endpoints or more, and only where it works inside."""
     one = at_service(outside, inside, endpoints=endpoints)
 
     assert (str(one.verdict), str(one.outside.state)) == (verdict, state)
+    assert one.attribution == blamed
 
 
 def test_a_mirror_is_known_to_be_up() -> None:
     """What fails there on both sides while controls pass does fail."""
-    assert str(at_service(SILENT, SILENT, target="mirror").verdict) == "does-not-bypass"
+    one = at_service(SILENT, SILENT, target="mirror")
+    assert (str(one.verdict), one.attribution) == ("does-not-bypass", "censor")
 
 
 def test_what_went_around_a_tunnel_is_a_leak() -> None:

@@ -4,11 +4,8 @@ from itertools import product
 
 import pytest
 
+from circumtest.attribution import Controls, attribute
 from circumtest.finding import ArmState
-from circumtest.live.advice import EnvironmentKind, TroubleKind
-from circumtest.live.attribution import Controls, attribute
-from circumtest.live.sight import Environment
-from circumtest.live.trouble import trouble
 from circumtest.model import Attribution
 
 WORKS, FAILS, RESTRICTED = ArmState.WORKS, ArmState.FAILS, ArmState.RESTRICTED
@@ -54,25 +51,18 @@ def test_who_is_to_blame(
     assert attribute(outside, inside, controls, known_up=known_up) is blamed
 
 
-def test_a_fatal_trouble_is_blamed_before_anybody_far_away() -> None:
-    """With whom the trouble is; notes blame nobody."""
-    nat, dead = trouble(TroubleKind.SYMMETRIC_NAT), trouble(TroubleKind.NO_DATA)
-    gone = trouble(TroubleKind.FAR_END)
-    assert attribute(FAILS, FAILS, BOTH, (nat, dead)) is TUNNEL
-    assert attribute(FAILS, FAILS, BOTH, (gone,)) is ENDPOINT
-    assert attribute(FAILS, FAILS, BOTH, (nat,)) is ENDPOINT
-    assert attribute(FAILS, WORKS, BOTH, (dead,)) is CENSOR
+def test_a_trouble_is_blamed_before_anybody_far_away() -> None:
+    """With whom the trouble is, unless calls pass all the same."""
+    assert attribute(FAILS, FAILS, BOTH, trouble=TUNNEL) is TUNNEL
+    assert attribute(FAILS, FAILS, BOTH, trouble=ENDPOINT) is ENDPOINT
+    assert attribute(FAILS, WORKS, BOTH, trouble=TUNNEL) is CENSOR
 
 
-@pytest.mark.parametrize("kind", EnvironmentKind)
-def test_an_environment_that_is_not_fine_is_blamed_whatever_else_is_seen(
-    kind: EnvironmentKind,
-) -> None:
+def test_an_environment_that_is_not_fine_is_blamed_whatever_else_is_seen() -> None:
     """No VPN is to blame there."""
-    here = Environment(kind, "", "")
     for outside, inside, controls in product(ArmState, INSIDE, CONTROLS):
-        said = attribute(outside, inside, controls, (trouble(TroubleKind.NO_DATA),), here)
-        assert (said is ENVIRONMENT) or kind is EnvironmentKind.FINE
+        said = attribute(outside, inside, controls, trouble=TUNNEL, fine=False)
+        assert said is ENVIRONMENT
 
 
 def test_a_censor_is_named_only_beside_an_outside_control_that_passed() -> None:

@@ -5,12 +5,9 @@ tunnel, and only then far away.  It refuses to say "censor" of anything but an o
 failed beside a control that passed.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from circumtest.finding import ArmState
-from circumtest.live.sight import Environment
-from circumtest.live.trouble import Trouble
 from circumtest.model import Attribution
 
 _FAILED = (ArmState.FAILS, ArmState.RESTRICTED)
@@ -27,20 +24,22 @@ def attribute(
     outside: ArmState,
     inside: ArmState | None,
     controls: Controls,
-    troubles: Sequence[Trouble] = (),
-    environment: Environment | None = None,
     *,
+    trouble: Attribution | None = None,
+    fine: bool = True,
     known_up: bool = False,
 ) -> Attribution | None:
     """With whom it is wrong; None where nothing is, or where nobody can tell.
 
-    `inside` is None where no tunnel was tried, and `known_up` where the far end is known to be
-    there by something else than the control (one's own mirror; never a real service).
+    `inside` is None where no tunnel was tried.  `trouble` is with whom a fault lies that was found
+    in the tunnel and forbids a word about calls, `fine` whether the network here is as it should
+    be, and `known_up` whether the far end is known to be there by something else than the control
+    (one's own mirror; never a real service).
 
     | environment or outside control | inside | outside | the word |
     |---|---|---|---|
     | not fine, or failed | any | any | environment |
-    | fine | fails: a fatal trouble, or its control failed | any | the trouble's, else tunnel |
+    | fine | fails: a trouble, or its control failed | any | the trouble's, else tunnel |
     | fine, control passed | works | fails | censor |
     | fine, control passed | fails or none, far end known to be up | fails | censor |
     | fine, control passed | fails or none | fails | endpoint |
@@ -48,11 +47,11 @@ def attribute(
     | fine | works or none | works | nothing |
     | anything that is unclear, or a control nobody played | | | nothing |
     """
-    if (environment is not None and not environment.fine) or controls.outside is False:
+    if not fine or controls.outside is False:
         return Attribution.ENVIRONMENT
     if inside is not None and inside is not ArmState.WORKS:
-        if fatal := next((one for one in troubles if one.fatal), None):
-            return fatal.attribution
+        if trouble is not None:
+            return trouble
         if controls.inside is False:
             return Attribution.TUNNEL
     if ArmState.UNCLEAR in (outside, inside):
