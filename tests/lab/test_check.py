@@ -112,7 +112,7 @@ def test_without_namespaces_proxies_are_tried_and_the_rest_is_left_out_with_what
         assert "Telegram calls: the first steps worked once" in said.out.split("With proxy.txt")[1]
         assert "Tried by a userspace WireGuard (sing-box), since it needs a device" in said
         assert "Leaks: an ordinary user may not watch" in said
-        assert "Left out on this machine\n  namespaces are not allowed here" in said
+        assert "Left out on this machine\n  no more user namespaces are allowed here" in said
 
     play(scene)
 

@@ -25,22 +25,25 @@ from circumtest.lab.topology import EXIT, Lab
 from circumtest.live.world import world
 from circumtest.netns import Netns
 from circumtest.process import ProcessEnded, daemon, run
+from tests.lab.exits import inhabitants
 from tests.lab.town import play, until
 
 HOME = {4: "198.18.0.2", 6: "2001:db8:18::2"}
 """The address of who runs it: nobody of the lab's."""
+NAMED = f"home{os.getpid()}"
+"""What `ip netns` calls it: several workers share one /run."""
 _NETWORK = """
-    ip netns add home
-    ip -n home link set lo up
-    ip link add home type veth peer name eth7 netns home
+    ip netns add $0
+    ip -n $0 link set lo up
+    ip link add home type veth peer name eth7 netns $0
     ip address add 198.18.0.1/30 dev home
     ip address add 2001:db8:18::1/64 dev home nodad
     ip link set home up
-    ip -n home address add 198.18.0.2/30 dev eth7
-    ip -n home address add 2001:db8:18::2/64 dev eth7 nodad
-    ip -n home link set eth7 up
-    ip -n home route add default via 198.18.0.1
-    ip -n home route add default via 2001:db8:18::1
+    ip -n $0 address add 198.18.0.2/30 dev eth7
+    ip -n $0 address add 2001:db8:18::2/64 dev eth7 nodad
+    ip -n $0 link set eth7 up
+    ip -n $0 route add default via 198.18.0.1
+    ip -n $0 route add default via 2001:db8:18::1
 """
 # Out of the tests' world: another /run, in which namespaces have their names as everywhere.
 _OUT = """
@@ -75,12 +78,12 @@ def at_home(scene: _Scene) -> None:
     """Play a scene in the lab, with somebody's home connected to its backbone by plain commands."""
 
     async def whole(place: Lab) -> None:
-        await run(place.backbone, ["sh", "-e", "-c", _NETWORK])
+        await run(place.backbone, ["sh", "-e", "-c", _NETWORK, NAMED])
         try:
-            async with Netns.enter("/run/netns/home", "home") as home:
+            async with Netns.enter(f"/run/netns/{NAMED}", "home") as home:
                 await scene(place, home)
         finally:
-            await run(place.backbone, ["ip", "netns", "delete", "home"])
+            await run(place.backbone, ["ip", "netns", "delete", NAMED])
 
     play(whole)
 
@@ -266,10 +269,10 @@ def test_a_namespace_by_its_name_is_still_there(tmp_path: Path) -> None:
     """For root, who may enter it; a user is told to be root."""
 
     async def scene(place: Lab, home: Netns) -> None:
-        found = await visit(home, tmp_path, "entered", "home")
+        found = await visit(home, tmp_path, "entered", NAMED)
         assert found == {"inside": HOME[4]}
         with pytest.raises(ProcessEnded, match="run it as root"):
-            await visit(home, tmp_path, "entered", "home", who=USER)
+            await visit(home, tmp_path, "entered", NAMED, who=USER)
 
     at_home(scene)
 
@@ -280,23 +283,20 @@ def test_nothing_is_left_of_a_world_that_was_killed(
 ) -> None:
     """kill -9 of who supervises it: the program that carried the packets is gone as well."""
 
-    def carriers() -> set[int]:
-        return {
-            int(file.parent.name)
-            for file in Path("/proc").glob("[0-9]*/comm")
-            if _read(file).startswith(("pasta", "passt", "slirp4netns"))
-        }
-
     async def scene(_: Lab, home: Netns) -> None:
-        before = carriers()
+        def carriers() -> set[int]:
+            names = {pid: _read(Path(f"/proc/{pid}/comm")) for pid in inhabitants(home)}
+            kinds = ("pasta", "passt", "slirp4netns")
+            return {pid for pid, name in names.items() if name.startswith(kinds)}
+
         argv = started(tmp_path, "stay", who=USER, hidden=hidden)
         async with daemon(home, argv) as running:
             assert await running.line("^(pasta|slirp4netns)$", 30) == uplink
-            assert carriers() > before
+            assert carriers()
             os.kill(running.pid, signal.SIGKILL)
             assert await running.ended() == -signal.SIGKILL
             async with asyncio.timeout(10):
-                await until(lambda: carriers() == before)
+                await until(lambda: not carriers())
 
     at_home(scene)
 
