@@ -32,7 +32,7 @@ from circumtest.finding import (
     Verdict,
     VerdictKind,
 )
-from circumtest.model import Arm, Attribution, Cell, Record, Trial
+from circumtest.model import Arm, Attribution, Cell, Record, Trial, TunnelFault
 from circumtest.stats import ALPHA, Interval, anytime_p, holm, mcnemar, newcombe
 from circumtest.tally import Tally, tally
 
@@ -40,6 +40,8 @@ Blocks = dict[int, dict[Arm, Record]]
 
 _TELLING = (Doubt.ENVIRONMENT, Doubt.ENDPOINT)
 """Doubts that themselves say with whom it lies."""
+_UNTOLD = (TunnelFault.HANDSHAKE, TunnelFault.NO_DATA)
+"""Faults of a tunnel that a censor of the way to its server has for an effect, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,8 @@ def _with_whom(one: _Numbers, found: Verdict) -> Attribution | None:
         return None
     counted = one.tally
     down = found.kind is VerdictKind.TUNNEL_DOWN
+    if down and found.reason in _UNTOLD:
+        return None
     return attribute(
         one.outside.state,
         ArmState.FAILS if down else one.inside.state,

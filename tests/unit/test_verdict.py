@@ -15,7 +15,7 @@ from circumtest.finding import (
     Verdict,
     VerdictKind,
 )
-from circumtest.model import Cell, Invalid, Outcome, Record
+from circumtest.model import Cell, Invalid, Outcome, Record, TunnelFault
 from circumtest.tally import Count
 from tests.unit.runs import (
     DOWN,
@@ -175,6 +175,9 @@ def test_of_a_call_that_is_handed_off_only_the_block_is_told(
     assert verdict.handed_off(outside, inside) == Verdict(VerdictKind.CONTEXT, said)
 
 
+NO_UDP = Invalid("tunnel-down", TunnelFault.NO_UDP)
+
+
 def at_service(
     outside: Outcome, inside: Outcome, *, endpoints: int = 3, target: str = "whatsapp"
 ) -> Comparison:
@@ -196,7 +199,8 @@ def at_service(
         (SILENT, OK, 2, "inconclusive(unsteady)", "fails", None),
         (SILENT, SILENT, 3, "inconclusive(endpoint)", "fails", "endpoint"),
         (OK, SILENT, 3, "breaks-calls", "works", "tunnel"),
-        (OK, DOWN, 3, "tunnel-down(handshake)", "works", "tunnel"),
+        (OK, DOWN, 3, "tunnel-down(handshake)", "works", None),
+        (OK, NO_UDP, 3, "tunnel-down(no-udp)", "works", "tunnel"),
         (OK, OK, 3, "not-needed", "works", None),
     ],
 )
