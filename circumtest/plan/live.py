@@ -136,11 +136,14 @@ def notes(live: Live) -> tuple[str, ...]:
 
 
 def with_variants(outlines: Sequence[HandshakeOutline], live: Live) -> tuple[HandshakeOutline, ...]:
-    """The handshakes, each call's variants behind it: rows of their own, and controls."""
+    """The handshakes, each call's variants behind it: rows of their own, and controls.
+
+    One that is handed off is itself a question about the block, and has none.
+    """
     rows = []
     for one in outlines:
         rows.append(one)
-        if one.role is not Role.CALL:
+        if not one.claimed:
             continue
         for variant in live.table.variants:
             changed = msgspec.structs.replace(
@@ -164,7 +167,7 @@ def check(raw: Mapping[str, Any], live: Live, where: str) -> None:
             cure = "name the tunnel's own configuration (`vpn = FILE`)"
             raise ConfigError(where, f"[[tunnel]] {number}, key `server`", problem, cure)
     for number, handshake in enumerate(raw.get("handshake", ()), 1):
-        for key in ("far", "resolve", "handoff"):
+        for key in ("far", "resolve"):
             if handshake.get(key):
                 place = f"[[handshake]] {number}, key `{key}`"
                 raise ConfigError(where, place, "only the lab has it", "leave it out")

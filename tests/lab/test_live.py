@@ -84,6 +84,7 @@ def at_mirror(
     blocks: int,
     handshake: str = "signal-call",
     variants: tuple[str, ...] = VARIANTS,
+    **options: object,
 ) -> Plan:
     """A plan that calls by a mirror, without spacing."""
     raw = {
@@ -91,7 +92,7 @@ def at_mirror(
         "blocks": blocks,
         "live": {"spacing": 0, "variants": list(variants)},
         "tunnel": list(tunnels),
-        "handshake": [{"kind": handshake}],
+        "handshake": [{"kind": handshake, **options}],
     }
     return parse(raw, "mirror", "mirror.toml")
 
@@ -271,6 +272,32 @@ def test_where_the_mirror_cannot_be_reached_no_call_is_said_to_be_blocked(tmp_pa
         one = cell(findings, "mine", "signal-call")
         assert str(one.verdict) == "inconclusive(environment)"
         assert str(one.outside.state) != "restricted"
+
+    in_lab(scene)
+
+
+def test_a_call_set_up_inside_goes_on_without_the_tunnel_where_set_ups_are_blocked(
+    tmp_path: Path,
+) -> None:
+    """The mirror follows its caller to the other address; nothing is claimed of the tunnel."""
+
+    async def scene(town: Lab) -> None:
+        async with (
+            mirror(town, tmp_path) as token,
+            Dante().serve(town) as socks,
+            enforced(town.censor, policy("uae-voip")),
+        ):
+            plan = at_mirror(
+                {"kind": "socks", "name": "mine", **socks},
+                blocks=4,
+                handshake="discord-voice",
+                handoff=True,
+            )
+            findings, _ = await carried_out(town, plan, tmp_path / "run", token)
+        (one,) = findings.comparisons  # a call that is handed off has no variants
+        assert str(one.outside.state) == "restricted", one
+        assert str(one.verdict) == "context(handshake-only block)", one
+        assert not one.leak
 
     in_lab(scene)
 
