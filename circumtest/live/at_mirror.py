@@ -101,6 +101,8 @@ class Mirror:
             except HandshakeFailed as error:
                 said = said or f"{transport}: {error}"
             except TunnelDown as down:
+                if said:
+                    break  # this transport was the second choice: what it lacks was not needed
                 return invalid(down)
             else:
                 self._known = known

@@ -41,6 +41,7 @@ class _Stream:
     size: int = 0
     first: bytes = b""
     answered: bool = False
+    greeted: bool = False
     deaf: bool = False
 
 
@@ -140,15 +141,26 @@ class Front:
             if stream.size > DEAF or self._is_replay(stream.first, flow, now):
                 stream.deaf = True
                 return ()
-        emits = list(self._greeter.receive(flow, data, now))
-        if not emits:
-            emits = list(self._rooms.receive(flow, data, now))
+        emits = self._said(stream, flow, data, now)
         if emits and not stream.answered:
             stream.answered = True
             self._remember(stream.first, flow, now)
         if emits:
             self.guard.prove(flow.remote, now)
         return self._out(emits, now)
+
+    def _said(self, stream: _Stream, flow: Flow, data: bytes, now: float) -> list[Emit]:
+        """What greeter and rooms make of a chunk."""
+        emits = list(self._greeter.receive(flow, data, now))
+        if emits:
+            stream.greeted = True
+        elif not stream.greeted:  # half of a hello may look like anything to others
+            emits = list(self._rooms.receive(flow, data, now))
+        if not stream.answered and not any(emit.data for emit in emits):
+            # A stranger whom one of them would hang up on is shut out when all others are.
+            stream.deaf = stream.deaf or bool(emits)
+            return []
+        return emits
 
     def _over(self, flow: Flow, now: float) -> Iterable[Emit]:
         yield from self._greeter.receive(flow, b"", now)

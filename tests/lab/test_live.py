@@ -229,13 +229,20 @@ def test_nothing_is_restricted_where_nobody_restricts(tmp_path: Path) -> None:
                 blocks=4,
                 handshake="telegram-message",
             )
-            findings, _ = await carried_out(town, plan, tmp_path / "run", token)
+            findings, said = await carried_out(town, plan, tmp_path / "run", token)
         verdicts = {one.cell.tunnel: str(one.verdict) for one in findings.comparisons}
         assert verdicts == {
             "none": "control-ok",
             "isolated": "control-ok",
             "mine": "context(works)",
-        }
+        }, (
+            said,
+            [
+                str(one.record.outcome)
+                for one in store.read(tmp_path / "run")[0]
+                if isinstance(one.record.outcome, Invalid) and one.cell.tunnel == "mine"
+            ],
+        )
 
     in_lab(scene)
 

@@ -250,11 +250,12 @@ def test_a_browser_that_says_hello_agrees_with_our_server_in_dtls_1_3() -> None:
 @pytest.mark.parametrize("who", ["server", "server-0017"])
 def test_our_server_and_a_browser_agree_whichever_datagram_is_lost(who: str) -> None:
     """Of its hello, our retry, its second hello, our flight, its flight, our ACK."""
-    (whole,) = asyncio.run(browse([who]))
-    told = asyncio.run(browse([f"{who}:{lost}" for lost in range(whole["datagrams"])]))
+    # Who is late says things twice, on a busy machine: of several the shortest is the whole.
+    whole = min(one["datagrams"] for one in asyncio.run(browse([who] * 3)))
+    told = asyncio.run(browse([f"{who}:{lost}" for lost in range(whole)]))
 
     assert len(told) >= 6
-    assert min(one["datagrams"] for one in told) > whole["datagrams"]
+    assert min(one["datagrams"] for one in told) > whole
     assert {one["version"] for one in told} == {"FEFC"}
     assert {one["state"] for one in told} == {"connected"}
     assert all(one["established"] for one in told)

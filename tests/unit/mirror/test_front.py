@@ -11,11 +11,11 @@ from circumtest.handshakes.echo import EchoServer
 from circumtest.mirror import front as it
 from circumtest.mirror.front import Front
 from circumtest.mirror.guard import Guard
-from circumtest.mirror.hello import Greeter
+from circumtest.mirror.hello import KNOCK, PROOF, Greeter
 from circumtest.mirror.inventory import VERSION, Inventory
 from circumtest.model import Address, Transport
 from circumtest.script import Emit, Flow
-from circumtest.wire import echo
+from circumtest.wire import echo, sealed
 
 SECRET = "s" * 32
 HERE = Address("203.0.113.7", 3478)
@@ -95,3 +95,45 @@ def test_garbage_of_a_hellos_size_is_no_hello(transport: Transport) -> None:
     there.opened(stranger, 0.0)
     for size in (300, 1100):
         assert said(there.receive(stranger, os.urandom(size), 0.0)) == []
+
+
+class _Closes:
+    """A far half that takes what it gets for its own, and ends it."""
+
+    def receive(self, flow: Flow, data: bytes, now: float) -> Iterable[Emit]:
+        yield Emit(flow, b"", close=True)
+
+    def timer(self) -> float | None:
+        return None
+
+    def tick(self, now: float) -> Iterable[Emit]:
+        return ()
+
+
+def test_a_hello_in_two_pieces_is_nobody_elses() -> None:
+    """A proxy hands on a thousand bytes at once: half of a proof may look like anything."""
+    key, packets = SECRET.encode(), []
+    guard = Guard()
+    greeter = Greeter(SECRET, Inventory(VERSION, "0", (), (), (), ()), b"k", guard.prove)
+    there, stream = Front(guard, greeter, _Closes()), flow(transport=Transport.TCP)
+    there.opened(stream, 0.0)
+    knock = sealed.seal(sealed.fresh(b"12345678"), b"", KNOCK, key, b"knock")
+    (answer,) = said(there.receive(stream, knock, 0.0))
+    cookie = sealed.unseal(answer, key, b"cookie")
+    proof = sealed.seal(sealed.fresh(b"abcdefgh"), cookie[:20], PROOF, key, b"proof")
+    for piece in (proof[:1024], proof[1024:]):
+        packets += list(there.receive(stream, piece, 1.0))
+
+    assert [(len(one.data), one.close) for one in packets] == [(PROOF, False)]
+
+
+def test_nobody_shuts_a_stranger_out_before_the_others_are() -> None:
+    """Whatever a far half makes of his bytes: all ports are alike to him."""
+    guard = Guard()
+    greeter = Greeter(SECRET, Inventory(VERSION, "0", (), (), (), ()), b"k", guard.prove)
+    there, stream = Front(guard, greeter, _Closes()), flow(transport=Transport.TCP)
+    there.opened(stream, 0.0)
+
+    assert list(there.receive(stream, bytes(200), 1.0)) == []
+    assert not guard.knows(stream.remote, 1.0)
+    assert [one.close for one in there.tick(it.STRANGER + 1)] == [True]
