@@ -95,5 +95,6 @@ def test_garbage_is_not_answered(size: int, chunks: Iterable[bytes]) -> None:
     say(server, ASK)
     for chunk in chunks:
         for packet in (chunk, b"\x90\x78" + chunk, chunk[:size].ljust(size, b"x")):
-            assert say(server, packet) == []
+            if packet[:4] != discord.keep_alive(0)[:4]:  # the open flow's own would be one of ours
+                assert say(server, packet) == []
     assert server.timer() is None
