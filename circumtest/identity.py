@@ -75,16 +75,26 @@ def shown_key(der: bytes) -> bytes:
 
 
 def names(der: bytes, name: str) -> bool:
-    """Whether a certificate (DER) says that it is for the host `name` (RFC 6125 6.4.3: `*.` stands
-    for one label); False for what is no certificate."""
+    """Whether a certificate (DER) says that it is for the host `name`, as `is_for` has it.
+
+    False for what is no certificate.
+    """
     try:
-        extensions = x509.load_der_x509_certificate(der).extensions
-        shown = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return is_for(x509.load_der_x509_certificate(der), name)
     except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension):
         return False
+
+
+def is_for(certificate: x509.Certificate, name: str) -> bool:
+    """Whether a certificate is for the host `name` (RFC 6125 6.4.3: `*.` stands for one label).
+
+    Raises ValueError, ExtensionNotFound or DuplicateExtension for one that names no host.
+    """
+    extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     name = name.lower()
     wild = "*." + name.partition(".")[2]
-    return any(one.lower() in (name, wild) for one in shown.get_values_for_type(x509.DNSName))
+    hosts = extension.value.get_values_for_type(x509.DNSName)
+    return any(one.lower() in (name, wild) for one in hosts)
 
 
 @lru_cache(maxsize=64)

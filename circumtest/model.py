@@ -137,6 +137,10 @@ class Arm(StrEnum):
     INSIDE_CONTROL = "inside-control"
 
 
+INSIDE = frozenset({Arm.INSIDE, Arm.INSIDE_CONTROL})
+CONTROLS = frozenset({Arm.OUTSIDE_CONTROL, Arm.INSIDE_CONTROL})
+
+
 # ------------------------------------------------------------------ outcomes
 
 

@@ -7,6 +7,7 @@ player that was itself late becomes Invalid; whatever else a script raises is a 
 import asyncio
 import time
 from collections import deque
+from collections.abc import Iterable
 from itertools import count
 
 from circumtest.ear import PLAYOUT
@@ -18,6 +19,7 @@ from circumtest.model import (
     Invalid,
     Outcome,
     Record,
+    Transport,
 )
 from circumtest.observe import Observations
 from circumtest.path import Conn, Path
@@ -74,6 +76,12 @@ def _late(outcome: Failure, seen: Observations) -> bool:
 def invalid(down: TunnelDown) -> Invalid:
     """What a trial is whose tunnel was at fault."""
     return Invalid("tunnel-down", down.fault, down.detail, down.evidence)
+
+
+def lacking(path: Path, needed: Iterable[Transport]) -> str:
+    """What a path does not carry of what is needed, in words; "" where it carries all of it."""
+    missing = next((one for one in needed if one not in path.transports), None)
+    return f"{path.name} does not carry {missing}" if missing else ""
 
 
 class _Player:

@@ -24,6 +24,8 @@ from circumtest.lab.observer import Frames, Observer, observing
 from circumtest.lab.topology import Lab, lab
 from circumtest.ladders import PACES
 from circumtest.model import (
+    CONTROLS,
+    INSIDE,
     Address,
     Arm,
     Cell,
@@ -40,14 +42,11 @@ from circumtest.named import Named, Naming, host_name
 from circumtest.names import Zone
 from circumtest.path import Path
 from circumtest.plan import Plan
-from circumtest.play import invalid, play
+from circumtest.play import invalid, lacking, play
 from circumtest.process import ProcessEnded
 from circumtest.proof import prove
 from circumtest.resolve import GRACE
 from circumtest.script import Handshake, Script
-
-INSIDE = frozenset({Arm.INSIDE, Arm.INSIDE_CONTROL})
-CONTROLS = frozenset({Arm.OUTSIDE_CONTROL, Arm.INSIDE_CONTROL})
 
 PATIENCE = 10.0
 """Seconds in which a tunnel that names no patience of its own must carry something."""
@@ -131,9 +130,9 @@ class Scene:
         elif naming := self.plan.naming(self.cell.handshake):
             handshake = self._named(naming, path, ground.provider)
         transport = handshake.listen.transport
-        for needed in (transport, *(place.transport for place in handshake.also)):
-            if needed not in path.transports:
-                return Record(Unsupported(f"{path.name} does not carry {needed}"), 0.0)
+        needed = (transport, *(place.transport for place in handshake.also))
+        if missing := lacking(path, needed):
+            return Record(Unsupported(missing), 0.0)
         rng = self.plan.rng(self.cell, block, arm)
         if arm is Arm.INSIDE:
             script, path = handoff.prepared(handshake, target, rng, path, ground.outside)

@@ -48,10 +48,12 @@ def command(
 
     A link on the command line is seen by every user of this machine; in a file it is not.
     """
-    asked = _asked(vpn, mirror, target, neutral)
-    _ask(asked, yes=yes)
+    from circumtest.cli.live import ask
+    from circumtest.live.consent import lines
     from circumtest.live.world import run_in_world
 
+    asked = _asked(vpn, mirror, target, neutral)
+    ask(lines(asked), yes=yes)
     return run_in_world(lambda: _look(asked, as_json=as_json))
 
 
@@ -68,19 +70,6 @@ def _asked(vpn: tuple[str, ...], mirror: str | None, target: tuple[str, ...], ne
     services = tuple(chosen(load(name)) for name in target or configs.names("targets"))
     token = Token.given(mirror) if mirror else None
     return Asked(services, read(vpn), places.load(neutral), token)
-
-
-def _ask(asked: Any, *, yes: bool) -> None:
-    """Say what will be sent where, and ask.  Raises UsageError where nobody can be asked."""
-    from circumtest.live.consent import lines
-
-    for line in lines(asked):
-        click.echo(line, err=True)
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError("nobody is there to be asked: -y says yes")
-    click.confirm("Go on?", abort=True, err=True)
 
 
 def _look(asked: Any, *, as_json: bool) -> int:

@@ -74,6 +74,7 @@ def show(options: Live) -> int:
 def carry_out(options: Live) -> tuple[int, Path]:
     """Tell, ask, choose the folder and play: the exit code and the folder."""
     from circumtest import store
+    from circumtest.cli.run import new_folder
     from circumtest.compare import group
     from circumtest.live import neutral
     from circumtest.live.keeping import keeper, published
@@ -85,12 +86,12 @@ def carry_out(options: Live) -> tuple[int, Path]:
     secrets = (token.secret,) if token else ()
     private = plan.private() + str(token or "").encode()
     outline = published(plan, secrets)
-    folder = options.output or _folder(outline, private, fresh=options.fresh)
+    folder = options.output or new_folder(outline, private, fresh=options.fresh)
     trials = store.read(folder)[0] if (folder / store.TRIALS).exists() else []
     known = tunnels(plan)
     for note in (f"{vpn.name}: {said}" for vpn in known for said in vpn.notes()):
         click.echo(note, err=True)
-    _ask(_lines(plan, token, group(trials), trials), yes=options.yes or bool(trials))
+    ask(_lines(plan, token, group(trials), trials), yes=options.yes or bool(trials))
     begun = store.create(folder, outline, private)
     if begun.finished is not None:
         click.echo(f"{folder} is finished already; --fresh or another -o begins anew", err=True)
@@ -163,7 +164,7 @@ def _public(plan: Any) -> frozenset[str]:
     return frozenset(host for service in services for host in service.hosts)
 
 
-def _ask(lines: tuple[str, ...], *, yes: bool) -> None:
+def ask(lines: tuple[str, ...], *, yes: bool) -> None:
     """Say what will be sent where, and ask.  Raises UsageError where nobody can be asked."""
     for line in lines:
         click.echo(line, err=True)
@@ -172,16 +173,6 @@ def _ask(lines: tuple[str, ...], *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("nobody is there to be asked: -y says yes")
     click.confirm("Go on?", abort=True, err=True)
-
-
-def _folder(outline: Any, private: bytes, *, fresh: bool) -> Path:
-    from circumtest import store
-
-    results = Path("results")
-    if not fresh and (old := store.unfinished(results, outline.hash, private)):
-        click.echo(f"resuming {old}", err=True)
-        return old
-    return results / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{outline.name}"
 
 
 class Bar:

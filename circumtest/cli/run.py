@@ -135,7 +135,7 @@ def carry_out(
     for note in loaded.notes():
         click.echo(note, err=True)
     private = loaded.private()
-    folder = output or _folder(loaded.outline.name, loaded.outline.hash, private, fresh=fresh)
+    folder = output or new_folder(loaded.outline, private, fresh=fresh)
     begun = store.create(folder, loaded.outline, private)
     if begun.finished is not None:
         click.echo(f"{folder} is finished already; --fresh or another -o begins anew", err=True)
@@ -146,14 +146,15 @@ def carry_out(
     return code, folder
 
 
-def _folder(name: str, digest: str, private: bytes, *, fresh: bool) -> Path:
+def new_folder(outline: Any, private: bytes, *, fresh: bool) -> Path:
+    """The folder of an unfinished run of that plan, unless `fresh`; else one by time and name."""
     from circumtest import store
 
     results = Path("results")
-    if not fresh and (old := store.unfinished(results, digest, private)):
+    if not fresh and (old := store.unfinished(results, outline.hash, private)):
         click.echo(f"resuming {old}", err=True)
         return old
-    return results / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{name}"
+    return results / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{outline.name}"
 
 
 def _inside(loaded: Any, folder: Path, jobs: int | None) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from circumtest.finding import CONTROL_TUNNELS
 from circumtest.ladders import PACES
-from circumtest.live.places import CONTROLS
 from circumtest.live.schedule import Schedule, Slot
+from circumtest.model import CONTROLS
 from circumtest.plan import Plan
 
 EACH = 5.0

@@ -5,7 +5,6 @@ where it knows the address, and it tells by which address it was reached.  It re
 mirror that did not answer for a call that is blocked: such a trial is void.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
@@ -14,14 +13,15 @@ from circumtest import handoff
 from circumtest.errors import EnvironmentUnfit, HandshakeFailed, TunnelDown
 from circumtest.handshakes.echo import Echo
 from circumtest.live.diagnosis import Far
-from circumtest.live.places import CONTROLS, Attempt
+from circumtest.live.places import Attempt
 from circumtest.live.schedule import Slot
+from circumtest.live.service import fresh
 from circumtest.masked import Mask, MaskedPath
 from circumtest.mirror.client import PORTS, hello
 from circumtest.mirror.fitted import fitted
 from circumtest.mirror.inventory import NEUTRAL, Inventory
 from circumtest.mirror.token import Token
-from circumtest.model import Address, Arm, Cell, Invalid, Outcome, Transport
+from circumtest.model import CONTROLS, Address, Arm, Cell, Invalid, Outcome, Transport
 from circumtest.netns import Netns
 from circumtest.path import Path
 from circumtest.path.resolve import resolve
@@ -126,8 +126,8 @@ class Mirror:
         at = (Address(self._host, port),)
         over_tcp = None if control.listen.transport is Transport.TCP else stream
         return (
-            lambda: control.script(target, _fresh()),
-            (lambda: over_tcp.script(at, _fresh())) if over_tcp else None,
+            lambda: control.script(target, fresh()),
+            (lambda: over_tcp.script(at, fresh())) if over_tcp else None,
         )
 
     async def attempt(self, slot: Slot, path: Path, outside: Path) -> Attempt | Outcome:
@@ -159,7 +159,7 @@ class Mirror:
             beyond = await self._hello(outside, transport)
             if isinstance(beyond, Invalid):
                 return beyond
-            script, path = handoff.prepared(handshake, target, _fresh(), path, outside)
+            script, path = handoff.prepared(handshake, target, fresh(), path, outside)
             return replace(self._attempt(handshake, target, path, seen), script=lambda: script)
         return self._attempt(handshake, target, path, seen)
 
@@ -168,7 +168,7 @@ class Mirror:
     ) -> Attempt:
         needed = (handshake.listen.transport, *(one.transport for one in handshake.also))
         return Attempt(
-            lambda: handshake.script(target, _fresh()),
+            lambda: handshake.script(target, fresh()),
             path,
             tuple(dict.fromkeys(needed)),
             exit=seen,
@@ -213,8 +213,3 @@ class Mirror:
         several = sorted(free & set(NEUTRAL[transport]) or free)
         Random(self._plan.outline.seed).shuffle(several)
         return tuple(several)
-
-
-def _fresh() -> Random:
-    """A mirror takes what was said before, from another address, for a replay."""
-    return Random(os.urandom(32))

@@ -5,17 +5,17 @@ outside; a tunnel that has resolvers of its own is asked again through it, as an
 do.  It refuses to ask anybody who is not in the target files.
 """
 
-import os
 from collections.abc import Sequence
-from random import Random
 
 from circumtest.errors import EnvironmentUnfit, HandshakeFailed
 from circumtest.live.diagnosis import Far
 from circumtest.live.locate import Located, resolved
-from circumtest.live.places import CONTROLS, INSIDE, Attempt
+from circumtest.live.places import Attempt
 from circumtest.live.schedule import Slot
-from circumtest.live.service import Endpoint, Service
+from circumtest.live.service import Endpoint, Service, fresh, in_turn
 from circumtest.model import (
+    CONTROLS,
+    INSIDE,
     Address,
     Cause,
     Cell,
@@ -110,23 +110,14 @@ class Services:
         ]
         if not main:
             return None, None
-        # Another server each time: one that is down must not pass for a tunnel that is.
-        first = self._rotating(main)
+        first = in_turn(main, self._at)
         if main[0].transport is Transport.TCP:
             return first, None
-        return first, self._rotating(streams) if streams else None
+        return first, in_turn(streams, self._at) if streams else None
 
-    def _rotating(self, endpoints: Sequence[Endpoint]) -> Exchange:
-        """An exchange with one endpoint after another."""
-        count = 0
-
-        def exchange() -> Script[None]:
-            nonlocal count
-            endpoint = endpoints[count % len(endpoints)]
-            count += 1
-            return endpoint.reach(self._outside[endpoint].addresses[:1], _fresh())
-
-        return exchange
+    def _at(self, endpoint: Endpoint) -> Address:
+        """Where one is that has an address outside."""
+        return self._outside[endpoint].addresses[0]
 
     async def attempt(self, slot: Slot, path: Path, outside: Path) -> Attempt | Outcome:  # noqa: ARG002
         """The endpoint whose turn it is; where its name was forged, that is the arm's failure."""
@@ -141,7 +132,7 @@ class Services:
                 return trouble
         target: tuple[Address, ...] = located.addresses[:1]
         return Attempt(
-            lambda: endpoint.reach(target, _fresh()),
+            lambda: endpoint.reach(target, fresh()),
             path,
             (endpoint.transport,),
             str(endpoint),
@@ -157,8 +148,3 @@ def _unresolved(cause: Cause, detail: str) -> Script[None]:
     """A call that dies where its name does."""
     yield from enter(Stage.RESOLVE)
     raise HandshakeFailed(cause, detail)
-
-
-def _fresh() -> Random:
-    """No two trials on a real network say the same: what was said before is told apart by some."""
-    return Random(os.urandom(32))

@@ -6,14 +6,12 @@ place over the same path at the same time.  It refuses to compare one path with 
 
 import asyncio
 import dataclasses
-import os
 from collections.abc import Callable, Mapping, Sequence
-from random import Random
 
 from msgspec.structs import replace
 
 from circumtest.live.checked import QUORUM, About, Tried
-from circumtest.live.service import Endpoint, Service
+from circumtest.live.service import Endpoint, Service, fresh
 from circumtest.model import (
     Address,
     Cause,
@@ -100,8 +98,7 @@ class Attempts:
             return await self._exchange(endpoint, place)
 
     async def _exchange(self, endpoint: Endpoint, place: Address) -> Outcome:
-        rng = Random(os.urandom(16))
-        return await once(self._path, endpoint.reach((place,), rng), endpoint.stages[0])
+        return await once(self._path, endpoint.reach((place,), fresh()), endpoint.stages[0])
 
     async def _control(self, service: Service, transport: Transport) -> bool:
         """Whether one of the neutral places answered: one that is down decides nothing."""
@@ -142,7 +139,7 @@ def chosen(service: Service) -> Service:
 
 def _drawn(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
     several = list(endpoints)
-    Random(os.urandom(16)).shuffle(several)
+    fresh().shuffle(several)
     several.sort(key=lambda one: one.reported)
     first = list({one.host: one for one in reversed(several)}.values())[::-1]
     return tuple([*first, *(one for one in several if one not in first)][:QUORUM])

@@ -6,12 +6,10 @@ whatever hangs costs its own part only.  It refuses to repeat: one try each is n
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
-from random import Random
 
 from circumtest import __version__
 from circumtest.errors import EnvironmentUnfit, HandshakeFailed, TunnelDown
@@ -22,7 +20,7 @@ from circumtest.live.diagnosis import Far, around, diagnose, of_down
 from circumtest.live.locate import resolved
 from circumtest.live.mirrored import Calls, Mirror, greeted
 from circumtest.live.neutral import Neutral
-from circumtest.live.service import Endpoint, Service
+from circumtest.live.service import Endpoint, Service, fresh
 from circumtest.live.trouble import Trouble
 from circumtest.live.vpns import Vpn, bring_up, ground
 from circumtest.live.watch import Watch, watching
@@ -308,8 +306,7 @@ class Check:
                     beside = await around(self._world.home, vpn.device, self._world.resolvers)
                     found += [beside] if beside else []
                 if far.stun or far.echo:
-                    rng = Random(os.urandom(16))
-                    found += await diagnose(path, far, rng, outside=outside)
+                    found += await diagnose(path, far, fresh(), outside=outside)
         except TimeoutError:
             draft.notes.append("What else may be wrong with it was not found out in time.")
             return

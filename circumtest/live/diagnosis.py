@@ -15,6 +15,7 @@ from circumtest.handshakes.echo import Echo
 from circumtest.live import mtu, nat, probes
 from circumtest.live.advice import NO_IPV6, TroubleKind
 from circumtest.live.asking import ask
+from circumtest.live.exchanged import is_address
 from circumtest.live.reach import ASKED, Far, Reach, datagram, mapped_by_port
 from circumtest.live.trouble import Trouble, of_down, trouble
 from circumtest.model import Address, Attribution, Cause, Failure, Invalid, Transport
@@ -172,7 +173,7 @@ async def _resolver(path: Path, far: Far, rng: Random, outside: Path | None) -> 
     One that is not, and answers outside, is where a system asks beside the tunnel: the way to it
     is a nearer one (a router at home), or AllowedIPs leaves it out.
     """
-    places = [Address(one, 53) for one in path.dns if _is_address(one)]
+    places = [Address(one, 53) for one in path.dns if is_address(one)]
     if not places:
         return []
     told = await asyncio.gather(*(_silence(path, at, far.name, rng) for at in places))
@@ -189,14 +190,6 @@ async def _resolver(path: Path, far: Far, rng: Random, outside: Path | None) -> 
         detail = "the resolver that it names is not routed into it"
         return [trouble(TroubleKind.DNS_AROUND, detail=detail)]
     return [trouble(TroubleKind.DNS_SILENT, detail=told[0] or "")]
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 async def _silence(path: Path, at: Address, name: str, rng: Random) -> str | None:

@@ -5,16 +5,15 @@ wrong with it is told once, in words, with what to do.  It refuses to count a tu
 come up for a call that does not.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
-from random import Random
 
 from circumtest.errors import EnvironmentUnfit, TunnelDown
 from circumtest.finding import NONE
 from circumtest.live.advice import TroubleKind
 from circumtest.live.diagnosis import Trouble, diagnose, of_down
 from circumtest.live.places import Place
+from circumtest.live.service import fresh
 from circumtest.live.vpns import Vpn, bring_up, ground
 from circumtest.live.watch import Leak, Watch, watching
 from circumtest.live.world import World
@@ -150,10 +149,10 @@ class Held:
         try:
             await prove(path, exchange, self._vpn.patience, stream)
         except TunnelDown as down:
-            found = await diagnose(path, far, Random(os.urandom(32)), outside=self._outside)
+            found = await diagnose(path, far, fresh(), outside=self._outside)
             raise self._told(found, down) from None
         if far.echo is not None and not self._proved:
-            found = await diagnose(path, far, Random(os.urandom(32)), outside=self._outside)
+            found = await diagnose(path, far, fresh(), outside=self._outside)
             # What it carries no datagrams for is shown by the cells that need them.
             found = tuple(one for one in found if one.kind is not TroubleKind.NO_UDP)
             if any(one.fatal and str(one.kind) in _FAULTS for one in found):

@@ -7,11 +7,9 @@ says what is done to such packets, not to that place.
 
 import asyncio
 import datetime
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from random import Random
 
 from msgspec.structs import replace
 
@@ -20,7 +18,7 @@ from circumtest.errors import HandshakeFailed, TunnelDown
 from circumtest.handshakes.echo import Echo
 from circumtest.live.attempts import Attempts, Places, once
 from circumtest.live.checked import Tried
-from circumtest.live.service import Endpoint, Service
+from circumtest.live.service import Endpoint, Service, fresh
 from circumtest.mirror.client import hello
 from circumtest.mirror.fitted import fitted
 from circumtest.mirror.inventory import NEUTRAL, Inventory
@@ -154,8 +152,9 @@ class Calls(Attempts):
             return invalid(down)
         except TimeoutError:
             return Failure(Stage.CONNECTIVITY, Cause.TIMEOUT, "the mirror did not greet")
-        rng = Random(os.urandom(16))
-        return await once(self._path, endpoint.reach((place,), rng), endpoint.stages[0], PATIENCE)
+        return await once(
+            self._path, endpoint.reach((place,), fresh()), endpoint.stages[0], PATIENCE
+        )
 
 
 def _with_sound(tell: Callable[[Tried], None]) -> Callable[[Tried], None]:

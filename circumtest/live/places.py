@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from circumtest.live.diagnosis import Far
-from circumtest.live.schedule import Slot
-from circumtest.model import Address, Arm, Cell, Outcome, Transport
+from circumtest.live.schedule import SPACING, Slot
+from circumtest.model import CONTROLS, Address, Arm, Cell, Outcome, Transport
 from circumtest.path import Path
 from circumtest.plan import Plan
 from circumtest.proof import Exchange
 from circumtest.script import Script
-
-CONTROLS = frozenset({Arm.OUTSIDE_CONTROL, Arm.INSIDE_CONTROL})
-INSIDE = frozenset({Arm.INSIDE, Arm.INSIDE_CONTROL})
 
 
 @dataclass(frozen=True)
@@ -98,14 +95,10 @@ def _where(
     assert plan.live is not None
     given = plan.live.table.spacing
     if plan.live.mirror:
-        return (f"your mirror {mirror}".strip(),), DEFAULT if given is None else given
+        return (f"your mirror {mirror}".strip(),), SPACING if given is None else given
     service = plan.live.services[cell.target]
     spacing = service.spacing if given is None else given
     seed = plan.outline.seed
     if arm in CONTROLS:
         return (service.neutral(seed, block).host,), spacing
     return (f"service {cell.target}", service.endpoint(seed, block).host), spacing
-
-
-DEFAULT = 60.0
-"""Seconds between two trials at a mirror whose plan says nothing."""

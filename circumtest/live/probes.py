@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from cryptography import x509
 
+from circumtest import identity
 from circumtest.errors import HandshakeFailed
 from circumtest.ladders import Stream, exchange
 from circumtest.live.neutral import Page
@@ -148,19 +149,11 @@ def certificate(der: bytes, asked: str, at: float) -> Certificate:
         found = x509.load_der_x509_certificate(der)
         begins = found.not_valid_before_utc.timestamp()
         ends = found.not_valid_after_utc.timestamp()
-        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        known = names.get_values_for_type(x509.DNSName)
+        right = identity.is_for(found, asked)
     except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
         return Certificate(False, 0.0)
     off = min(at - begins, 0.0) or max(at - ends, 0.0)
-    return Certificate(any(_covers(one.lower(), asked.lower()) for one in known), off)
-
-
-def _covers(pattern: str, asked: str) -> bool:
-    """Whether a name in a certificate, `*` for one label at most, is the one asked for."""
-    if pattern.startswith("*."):
-        return asked.partition(".")[2] == pattern[2:]
-    return pattern == asked
+    return Certificate(right, off)
 
 
 def _connected(at: Address, until: float) -> Script[Stream]:

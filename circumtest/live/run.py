@@ -8,7 +8,7 @@ the schedule says what is played when.  It refuses to compare, and to hurry.
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path as File
@@ -24,18 +24,18 @@ from circumtest.live.at_mirror import Mirror
 from circumtest.live.at_services import Services
 from circumtest.live.environment import Environment, look
 from circumtest.live.held import Held
-from circumtest.live.places import INSIDE, Attempt, Place, slots
+from circumtest.live.places import Attempt, Place, slots
 from circumtest.live.privacy import Keeper
 from circumtest.live.schedule import Past, Schedule, Slot, Wait, froze
 from circumtest.live.servers import servers_at
 from circumtest.live.vpns import Vpn
 from circumtest.live.world import World, world
 from circumtest.mirror.token import Token
-from circumtest.model import Arm, Cell, Invalid, Record, Transport, Trial, Unsupported
+from circumtest.model import INSIDE, Arm, Cell, Invalid, Record, Trial, Unsupported
 from circumtest.path import Path
 from circumtest.path.direct import DirectPath
 from circumtest.plan import Plan
-from circumtest.play import invalid, play
+from circumtest.play import invalid, lacking, play
 
 INCONCLUSIVE, UNFIT = 3, 4
 LOOK_AGAIN = 30.0
@@ -268,7 +268,7 @@ class Run:
         started = self._now()
         if not isinstance(attempt, Attempt):
             return started, Record(attempt, 0.0)
-        if missing := _missing(attempt.transports, path):
+        if missing := lacking(path, attempt.transports):
             return started, Record(Unsupported(missing), 0.0, endpoint=attempt.endpoint)
         record = await play(attempt.script(), attempt.path)
         seen = record.exit or attempt.exit
@@ -278,12 +278,6 @@ class Run:
         if why and tunnel not in self._unwatched:
             self._unwatched.add(tunnel)
             self._tell(f"{tunnel}: {why}")
-
-
-def _missing(needed: Sequence[Transport], path: Path) -> str:
-    """What a path does not carry of what is needed, in words."""
-    missing = [one for one in needed if one not in path.transports]
-    return f"{path.name} does not carry {missing[0]}" if missing else ""
 
 
 def outside(here: World, tell: Tell) -> DirectPath:

@@ -6,6 +6,8 @@ know addresses of names: those are asked for freshly (`circumtest.live.locate`).
 """
 
 import hashlib
+import itertools
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -103,6 +105,30 @@ class Service:
         transport = self.endpoint(seed, block).transport
         same = tuple(one for one in self.control if one.transport is transport)
         return turn(same or self.control, f"{seed}/{self.name}/control", block)
+
+
+def fresh() -> Random:
+    """Chance for one exchange on a real network: no two say the same.
+
+    What was said before, from another address, is told apart by some and taken for a replay.
+    """
+    return Random(os.urandom(32))
+
+
+def in_turn(
+    endpoints: Sequence[Endpoint], at: Callable[[Endpoint], Address]
+) -> Callable[[], Script[None]]:
+    """An exchange with another of `endpoints` each time: one that is down decides nothing.
+
+    `at` says where one is.
+    """
+    count = itertools.count()
+
+    def exchange() -> Script[None]:
+        endpoint = endpoints[next(count) % len(endpoints)]
+        return endpoint.reach((at(endpoint),), fresh())
+
+    return exchange
 
 
 def turn(endpoints: Sequence[Endpoint], what: str, block: int) -> Endpoint:

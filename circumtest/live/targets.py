@@ -21,6 +21,7 @@ from circumtest.errors import ConfigError
 from circumtest.live.control import CONTROLS
 from circumtest.live.exchanged import REFUSED, At, called, controlled, exchanged, is_address
 from circumtest.live.locate import Located, resolved
+from circumtest.live.schedule import SPACING
 from circumtest.live.service import Endpoint, Service
 from circumtest.model import Transport
 from circumtest.script import Handshake, Listen
@@ -30,8 +31,6 @@ __all__ = ["FEWEST", "REFUSED", "SPACING", "Endpoint", "Located", "Service", "lo
 FEWEST = 3
 """Endpoints of a service, and of its control: one that is down must not pass for a block."""
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-SPACING = 60.0
-"""Seconds between two trials at one endpoint: a tester that hurries causes what it measures."""
 
 
 class _Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,17 +3,14 @@
 It refuses to ask anybody itself.
 """
 
-import os
 from collections.abc import Iterable, Sequence
-from random import Random
 
 from circumtest.live.attempts import Places
 from circumtest.live.neutral import Neutral
-from circumtest.live.service import Endpoint, Service
+from circumtest.live.service import Endpoint, Service, in_turn
 from circumtest.model import Address, Transport
 from circumtest.path import Path
 from circumtest.proof import Exchange
-from circumtest.script import Script
 
 _STUN, _TLS = "stun-binding", "tls"
 
@@ -42,27 +39,18 @@ class Whom:
         udp = Transport.UDP in path.transports
         first = self._neutral(Transport.UDP) if udp else []
         places = first or self._neutral(Transport.TCP)
-        return self._turns(places) if places else None
+        return in_turn(places, self._at) if places else None
 
     def stream(self, path: Path) -> Exchange | None:
         """The same over TCP, None where the first is that already."""
         tcp = self._neutral(Transport.TCP)
         both = tcp and self._neutral(Transport.UDP) and Transport.UDP in path.transports
-        return self._turns(tcp) if both else None
+        return in_turn(tcp, self._at) if both else None
 
-    def _turns(self, endpoints: Sequence[Endpoint]) -> Exchange:
-        """The same exchange with another place at each time: one that is down decides nothing."""
-        turn = 0
-
-        def script() -> Script[None]:
-            nonlocal turn
-            endpoint = endpoints[turn % len(endpoints)]
-            turn += 1
-            place = self.places[endpoint]
-            assert isinstance(place, Address)
-            return endpoint.reach((place,), Random(os.urandom(16)))
-
-        return script
+    def _at(self, endpoint: Endpoint) -> Address:
+        place = self.places[endpoint]
+        assert isinstance(place, Address)
+        return place
 
     def stun(self) -> Iterable[Address]:
         """STUN servers of different hosts: the neutral ones, then those of the services."""
@@ -80,9 +68,7 @@ class Whom:
     def tls(self) -> Iterable[tuple[Address, str]]:
         for endpoint in self._neutral(Transport.TCP):
             if endpoint.kind == _TLS and endpoint.address is None:
-                place = self.places[endpoint]
-                assert isinstance(place, Address)
-                yield place, endpoint.host
+                yield self._at(endpoint), endpoint.host
 
     def called(self) -> set[Endpoint]:
         """The services' own endpoints, without the neutral ones: those others call as well."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from circumtest.lab.services import Here, Services
+from circumtest.lab.services import Services
 from circumtest.mirror.front import Front
 from circumtest.model import Address, Transport
 
@@ -89,6 +89,3 @@ def listen(
             else:
                 (places.udp if transport is Transport.UDP else places.tcp).append(port)
     return places
-
-
-__all__ = ["Here", "Places", "least_port", "listen", "own_addresses"]

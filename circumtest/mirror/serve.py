@@ -14,14 +14,14 @@ from pathlib import Path
 
 from circumtest import __version__
 from circumtest.errors import ConfigError, EnvironmentUnfit
-from circumtest.lab.services import Services
+from circumtest.lab.services import Here, Services
 from circumtest.mirror import rooms as far
 from circumtest.mirror import token as tokens
 from circumtest.mirror.front import Front
 from circumtest.mirror.guard import Guard
 from circumtest.mirror.hello import Greeter
 from circumtest.mirror.inventory import VERSION, Inventory
-from circumtest.mirror.places import Here, Places, listen
+from circumtest.mirror.places import Places, listen
 from circumtest.mirror.privileges import drop
 
 COUNT_EVERY = 3600.0

@@ -18,7 +18,7 @@ from circumtest.model import (
     TunnelFault,
 )
 from circumtest.path import Conn, Sink
-from circumtest.play import MAX_LAG, play
+from circumtest.play import MAX_LAG, lacking, play
 from circumtest.script import Script, close, enter, note, now, open_tcp, open_udp, recv, send
 
 REMOTE = Address("203.0.113.10", 3478)
@@ -237,3 +237,12 @@ def test_what_a_script_raises_by_mistake_goes_up() -> None:
 
     with pytest.raises(ZeroDivisionError):
         played(broken(), Loop())
+
+
+def test_what_a_path_does_not_carry_is_said_in_words() -> None:
+    """The first of what is needed that is missing; nothing where nothing is."""
+    streams = Loop(name="proxy", transports=frozenset({Transport.TCP}))
+
+    assert lacking(streams, (Transport.TCP, Transport.UDP)) == "proxy does not carry udp"
+    assert lacking(streams, (Transport.TCP,)) == ""
+    assert lacking(streams, ()) == ""

@@ -1,13 +1,16 @@
 """Whose turn it is: a pure function of seed and block, and everybody's in time."""
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from itertools import pairwise
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circumtest.live.service import Endpoint, turn
+from circumtest.live.service import Endpoint, fresh, in_turn, turn
 from circumtest.live.targets import load
 from circumtest.model import Address, Stage, Transport
 from circumtest.script import Script, enter
@@ -75,3 +78,21 @@ def test_what_a_watch_has_to_know_is_told() -> None:
     assert {"stun.l.google.com", "pool.ntp.org"} <= service.hosts
     assert service.app == "stun"
     assert service.transport is Transport.UDP
+
+
+def test_an_exchange_goes_to_one_after_another_and_says_nothing_twice() -> None:
+    """One that is down decides nothing; whoever repeats himself is told apart by some."""
+    asked: list[tuple[Address, int]] = []
+
+    def note(target: Sequence[Address], rng: Random) -> Script[None]:
+        asked.append((target[0], rng.getrandbits(64)))
+        return _nothing(target, rng)
+
+    several = [replace(endpoint(f"192.0.2.{number}"), reach=note) for number in range(3)]
+    exchange = in_turn(several, lambda one: Address(one.host, one.port))
+    for _ in range(6):
+        exchange()
+
+    assert [at.host for at, _ in asked] == [one.host for one in several] * 2
+    assert len({said for _, said in asked}) == 6
+    assert fresh().getrandbits(64) != fresh().getrandbits(64)
