@@ -105,15 +105,33 @@ class Keeper:
     def text(self, words: str) -> str:
         """`words` without anything that tells, at most LIMIT characters of it.
 
-        Shapes first, so that a secret which is a part of an address or key does not leave the rest;
-        then what was named as a secret, wherever it stands.
+        Shapes before secrets, so that one which is a part of an address or key does not leave the
+        rest; but first the secrets of which an address or key is only a part, for the same reason.
         """
-        words = telltale.replaced(words[-_MOST:], self._instead)
+        words = telltale.replaced(self._whole(words[-_MOST:]), self._instead)
         if self._server:
             words = self._server.sub(self._as_server, words)
         if self._secret:
             words = self._secret.sub(self._as_secret, words)
         return words.strip()[-LIMIT:]
+
+    def _whole(self, words: str) -> str:
+        """`words` without the secrets that reach out of what has a shape, and without that."""
+        if not self._secret:
+            return words
+        shaped = [(tale.start, tale.end) for tale in telltale.tales(words)]
+        parts, at = [], 0
+        for found in self._secret.finditer(words):
+            start, end = found.span()
+            met = [one for one in shaped if one[0] < end and start < one[1]]
+            if any(first <= start and end <= last for first, last in met):
+                continue
+            self.hits += 1
+            start = min((start, *(first for first, _ in met)))
+            end = max((end, *(last for _, last in met)))
+            parts += [words[at : max(at, start)], "…"]
+            at = max(at, end)
+        return "".join((*parts, words[at:]))
 
     def _instead(self, tale: Tale) -> str:
         if tale.words in self.public:
