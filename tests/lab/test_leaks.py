@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
@@ -48,13 +48,18 @@ _TICKS_AFTER = 60
 Kill = Callable[[Lab, Path], Awaitable[None]]
 
 
+def _kill(pids: Collection[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # some end with the one that was killed before them
+            os.kill(pid, signal.SIGKILL)
+
+
 async def processes(place: Lab, path: Path) -> None:
     """Every program of the tunnel's at the client: kill -9."""
     del path
     pids = inhabitants(place.client) - {os.getpid()}
     assert pids
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    _kill(pids)
     await until(lambda: not _alive(pids))
 
 
@@ -62,8 +67,7 @@ async def server(place: Lab, path: Path) -> None:
     """Every program at the exit."""
     del path
     pids = inhabitants(place.exit) - {os.getpid()}
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    _kill(pids)
     await until(lambda: not _alive(pids))
 
 
