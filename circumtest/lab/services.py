@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from circumtest.model import Address, Cause, Transport
 from circumtest.path.direct import BURST, TcpConn, adopt_tcp, family
+from circumtest.room import make_room
 from circumtest.script import Answerer, Emit, Flow
 
 MAX_STREAMS = 256
@@ -23,7 +24,6 @@ MANY = 4096
 """The same of an answerer that bounds them itself."""
 
 _LARGEST = 65536
-_SO_RCVBUFFORCE = 33
 _ROOM = 1 << 20
 """Bytes that may wait at one address for its answerer: many callers share it."""
 
@@ -111,8 +111,7 @@ class _Station:
             sock.listen(MAX_STREAMS)
             self._loop.add_reader(sock, self._accept, sock, address)
         else:
-            with contextlib.suppress(PermissionError):
-                sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM)
+            make_room(sock, _ROOM)
             sock.bind(address)
             self._loop.add_reader(sock, self._receive, sock, address)
 

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from circumtest.netns import Netns
+from circumtest.room import make_room
 
 OUTGOING = 4
 """`Passed.source[2]` of a packet that leaves by the link."""
 
 _ETH_P_ALL = 0x0003
 _SO_TIMESTAMPNS = 35
-_SO_RCVBUFFORCE = 33
 _SO_ATTACH_FILTER = 26
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6
 _NANO = 10**9
@@ -56,9 +56,7 @@ def packet_socket(
     sock = netns.socket(socket.AF_PACKET, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        with contextlib.suppress(PermissionError):  # beyond the limit only root may go
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
+        make_room(sock, buffer)
         if program:
             _attach(sock, program)
         if link:

@@ -16,8 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from circumtest.room import make_room
+
 NETFILTER, _SOL_NETLINK = 12, 270
-_NETLINK_NO_ENOBUFS, _SO_RCVBUFFORCE = 5, 33
+_NETLINK_NO_ENOBUFS = 5
 _REQUEST, _ACK, _ERROR = 1, 4, 2
 _SUBSYSTEM = 3 << 8
 _PACKET, _VERDICT, _CONFIG = _SUBSYSTEM | 0, _SUBSYSTEM | 1, _SUBSYSTEM | 2
@@ -144,10 +146,7 @@ class Queue:
             self._verdicts.clear()
 
     def _make_room(self) -> None:
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, ROOM)
-        except PermissionError:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
+        make_room(self._socket, ROOM)
         # What was lost is the kernel's to count: being told of it in between helps nobody.
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_NO_ENOBUFS, 1)
 
