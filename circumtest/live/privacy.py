@@ -117,11 +117,12 @@ class Keeper:
 
     def _whole(self, words: str) -> str:
         """`words` without the secrets that reach out of what has a shape, and without that."""
-        if not self._secret:
+        secrets = list(self._secret.finditer(words)) if self._secret else []
+        if not secrets:
             return words
         shaped = [(tale.start, tale.end) for tale in telltale.tales(words)]
         parts, at = [], 0
-        for found in self._secret.finditer(words):
+        for found in secrets:
             start, end = found.span()
             met = [one for one in shaped if one[0] < end and start < one[1]]
             if any(first <= start and end <= last for first, last in met):
