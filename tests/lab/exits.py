@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path as File
 from typing import NamedTuple
@@ -46,6 +46,13 @@ def inhabitants(netns: Netns) -> set[int]:
     return found
 
 
+def kill_all(pids: Iterable[int]) -> None:
+    """kill -9 for each; one that ended meanwhile, as some do with their parent, is dead as well."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 @asynccontextmanager
 async def restart(netns: Netns) -> AsyncIterator[None]:
     """Kill every program of a namespace, and start those again that had no parent among them.
@@ -58,18 +65,14 @@ async def restart(netns: Netns) -> AsyncIterator[None]:
         with suppress(OSError):  # it ended meanwhile: nothing that was serving
             if _parent(pid) not in pids and command_of(pid).argv:
                 programs.append(_how(pid))
-    for pid in pids:
-        with suppress(ProcessLookupError):  # some end with their parent
-            os.kill(pid, signal.SIGKILL)
+    kill_all(pids)
     async with asyncio.timeout(5):
         await until(lambda: not inhabitants(netns))
     again = [await netns.acall(_start, program) for program in programs]
     try:
         yield
     finally:
-        for pid in inhabitants(netns):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill_all(inhabitants(netns))
         for process in again:
             process.wait()
 

@@ -6,8 +6,7 @@ Counted twice: by the watch on the client's uplinks, and by nftables where those
 import asyncio
 import json
 import os
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
@@ -21,7 +20,7 @@ from circumtest.netns.links import netlink
 from circumtest.path import Path
 from circumtest.path.direct import DirectPath
 from circumtest.process import run
-from tests.lab.exits import inhabitants
+from tests.lab.exits import inhabitants, kill_all
 from tests.lab.specimens import every
 from tests.lab.town import FAR, ask, look_up, play, until
 
@@ -48,18 +47,12 @@ _TICKS_AFTER = 60
 Kill = Callable[[Lab, Path], Awaitable[None]]
 
 
-def _kill(pids: Collection[int]) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):  # some end with the one that was killed before them
-            os.kill(pid, signal.SIGKILL)
-
-
 async def processes(place: Lab, path: Path) -> None:
     """Every program of the tunnel's at the client: kill -9."""
     del path
     pids = inhabitants(place.client) - {os.getpid()}
     assert pids
-    _kill(pids)
+    kill_all(pids)
     await until(lambda: not _alive(pids))
 
 
@@ -67,7 +60,7 @@ async def server(place: Lab, path: Path) -> None:
     """Every program at the exit."""
     del path
     pids = inhabitants(place.exit) - {os.getpid()}
-    _kill(pids)
+    kill_all(pids)
     await until(lambda: not _alive(pids))
 
 

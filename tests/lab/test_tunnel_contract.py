@@ -23,7 +23,7 @@ from circumtest.path import Path
 from circumtest.play import play
 from circumtest.process import run
 from circumtest.proof import prove
-from tests.lab.exits import inhabitants, restart
+from tests.lab.exits import inhabitants, kill_all, restart
 from tests.lab.specimens import Fields, Specimen, every
 from tests.lab.town import CUT, FAR, ask, fault_of, look_up, town, until
 
@@ -165,9 +165,7 @@ async def daemon_killed(specimen: Specimen, place: Lab, proof: Proof) -> None:
     async with specimen.server().serve(place) as fields, proof.up(specimen, fields) as path:
         killed = inhabitants(place.client)
         assert killed
-        for pid in killed:
-            with suppress(ProcessLookupError):  # some end with their parent
-                os.kill(pid, signal.SIGKILL)
+        kill_all(killed)
         async with asyncio.timeout(5):
             await until(lambda: path.fault() is not None)
         down = path.fault()

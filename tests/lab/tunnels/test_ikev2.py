@@ -3,8 +3,6 @@
 import asyncio
 import base64
 import json
-import os
-import signal
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +23,7 @@ from circumtest.model import TunnelFault
 from circumtest.netns import Netns
 from circumtest.process import run
 from circumtest.tunnels.ikev2 import Ikev2
-from tests.lab.exits import inhabitants
+from tests.lab.exits import inhabitants, kill_all
 from tests.lab.town import everything_passes, fault_of, play, until
 
 
@@ -165,8 +163,7 @@ def test_one_that_is_killed_leaves_no_rule_in_the_underlay() -> None:
         async with Strongswan().serve(place) as fields:
             async with Ikev2(**fields).up(place.client) as path:
                 assert await rules(place.client) != before
-                for pid in inhabitants(place.client):
-                    os.kill(pid, signal.SIGKILL)
+                kill_all(inhabitants(place.client))
                 await asyncio.wait_for(until(lambda: path.fault() is not None), 5)
             assert await rules(place.client) == before
 
