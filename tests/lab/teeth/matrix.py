@@ -20,7 +20,7 @@ def played(cell: Cell) -> Fate:
     """One cell; a harness that failed is no reason to forget the others."""
     profile, tunnel = cell
     try:
-        return asyncio.run(fate(profile, SPECIMENS[tunnel]))
+        return asyncio.run(fate(profile, SPECIMENS[tunnel], expected(*cell)))
     except (Unusable, TimeoutError) as error:
         return Fate(f"{NOTHING}{error}", frozenset())
 
